@@ -1,0 +1,1 @@
+"""What images are made from: interpreters, linker, packages of each base, as data."""

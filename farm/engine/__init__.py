@@ -1,0 +1,1 @@
+"""What talks to Docker: containers, volumes, images, emulation."""

@@ -1,0 +1,1 @@
+"""What is to be built: inspecting a project, collecting its source."""

@@ -1,0 +1,1 @@
+"""Three listeners of the events: console, JSON, log files."""

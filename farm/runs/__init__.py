@@ -1,0 +1,1 @@
+"""Many jobs: their order, their logs, their report."""

@@ -1,0 +1,1 @@
+"""The way a job goes, one module a step."""

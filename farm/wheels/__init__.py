@@ -1,0 +1,1 @@
+"""Wheels: tags, archive, audit; bytes in, findings out."""
