@@ -1,0 +1,3 @@
+/// A parameter that makes no sense, in words for the caller.
+#[derive(Debug)]
+pub struct Invalid(pub String);
