@@ -1,0 +1,75 @@
+"""`farm build`: wheels of a project into `dist/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farm.cli import options
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+farm build                                every wheel of the project in this directory
+
+farm build crate --arch aarch64 --py 3.13   one wheel
+
+farm build --only cp311-manylinux_2_28_x86_64   one job of farm plan
+
+farm build --no-smoke --json > report.json  no smoke tests; the report on stdout
+"""
+
+
+def build(
+    project: options.Project = Path(),
+    *,
+    arch: options.Arches = None,
+    py: options.Pythons = None,
+    only: options.Only = None,
+    mode: options.Mode = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where wheels go; by default PROJECT/dist."),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")
+    ] = False,
+    no_smoke: Annotated[
+        bool, typer.Option("--no-smoke", help="Publish without smoke tests; the report says so.")
+    ] = False,
+    as_json: options.Json = False,
+) -> int:
+    """Build, audit and smoke-test a project's wheels; put them into dist/.
+
+    Prints the path of each wheel on stdout. Exit status: 0 all done, 1 a job failed, 2 wrong
+    arguments or project, 3 the surroundings are not fit, 130 interrupted.
+    """
+    from farm.engine.connection import connect
+    from farm.report.console import Progress, make_console, show_report
+    from farm.report.json import dump
+    from farm.runs.planner import Selectors, prepare, read_request
+    from farm.runs.run import execute, exit_code
+
+    console = make_console()
+    selectors = Selectors(
+        arches=tuple(arch or ()),
+        pythons=tuple(py or ()),
+        only=tuple(only or ()),
+        mode=mode,
+    )
+    request = read_request(project, selectors, out=out, smoke=not no_smoke)
+    with connect() as client:
+        order = prepare(request, client)
+        progress = Progress(console)
+        with progress.shown(tuple(job.id for job in order.plan.jobs)):
+            outcome = execute(order, client, progress, fail_fast=fail_fast)
+    show_report(console, outcome.report, str(outcome.path))
+    if as_json:
+        typer.echo(dump(outcome.report))
+    else:
+        for result in outcome.report.jobs:
+            if result.published:
+                typer.echo(result.published)
+    return exit_code(outcome)

@@ -1,0 +1,43 @@
+"""`farm plan`: what a build would run, command by command; starts nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from farm.cli import options
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+farm plan                        every job of the project here, with its commands
+
+farm plan crate --arch aarch64 --py 3.13   the same selectors as farm build
+
+farm plan --json | jq '.jobs[].build.command.argv'
+"""
+
+
+def plan(
+    project: options.Project = Path(),
+    *,
+    arch: options.Arches = None,
+    py: options.Pythons = None,
+    only: options.Only = None,
+    mode: options.Mode = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show every job that farm build would run, command by command. Starts nothing."""
+    from farm.engine.connection import connect
+    from farm.report.json import dump
+    from farm.report.text import plan_text
+    from farm.runs.planner import Selectors, prepare, read_request
+
+    selectors = Selectors(
+        arches=tuple(arch or ()), pythons=tuple(py or ()), only=tuple(only or ()), mode=mode
+    )
+    request = read_request(project, selectors)
+    with connect() as client:
+        made = prepare(request, client).plan
+    typer.echo(dump(made) if as_json else plan_text(made))

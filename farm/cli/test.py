@@ -1,0 +1,44 @@
+"""`farm test`: smoke-test wheels that already exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farm.cli import options
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+farm test dist/*.whl            each on every interpreter that it claims and the images have
+
+farm test --py 3.13 orjson-3.11.4-cp313-cp313-manylinux_2_17_aarch64.whl
+"""
+
+
+def test(
+    wheels: Annotated[list[Path], typer.Argument(help="Wheels to test.", show_default=False)],
+    *,
+    py: options.Pythons = None,
+    as_json: options.Json = False,
+) -> int:
+    """Install and import wheels in clean containers of their own architecture.
+
+    Dependencies come from the package index, as wheels. Exit status 1 if a wheel fails.
+    """
+    from farm.engine.connection import connect
+    from farm.report.console import Progress, make_console, show_checks
+    from farm.report.json import dump
+    from farm.runs.testing import test_wheels
+
+    console = make_console()
+    with connect() as client:
+        progress = Progress(console)
+        with progress.shown(tuple(path.name for path in wheels)):
+            results = test_wheels(tuple(wheels), tuple(py or ()), client, progress)
+    show_checks(console, results)
+    if as_json:
+        typer.echo(dump(results))
+    return 0 if all(result.passed for result in results) else 1

@@ -1,0 +1,113 @@
+"""What came of a job, as a value that serializes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from farm.model.plan import Command
+from farm.model.targets import Mode
+
+
+class Status(StrEnum):
+    """How a job ended."""
+
+    BUILT = "built"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """How one check ended."""
+
+    interpreter: str
+    passed: bool
+    seconds: float
+    reason: str = ""
+    """Why it failed or was excused, in one line."""
+    excused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelFacts:
+    """A wheel that a job made."""
+
+    path: str
+    """Where it is on this machine: in `dist/`, or kept for inspection."""
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What came of one job, with all that it takes to build its wheel again."""
+
+    job: str
+    status: Status
+    mode: Mode
+    linker: str
+    command: Command
+    image: str
+    """The builder image's id."""
+    log: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time of each phase."""
+    phase: str = ""
+    """Where it failed."""
+    reason: str = ""
+    """Why it failed, in one line."""
+    exit_code: int = 0
+    """The exit status that the failure calls for."""
+    wheel: WheelFacts | None = None
+    checks: tuple[CheckResult, ...] = ()
+    policy: str = ""
+    """The most compatible platform tag that the audit found the wheel to keep."""
+
+    @property
+    def published(self) -> str:
+        """The path of the wheel in `dist/`, or an empty string."""
+        return self.wheel.path if self.wheel and self.status is Status.BUILT else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A whole run: `report.json` of its directory."""
+
+    run: str
+    farm: str
+    project: str
+    version: str
+    source: str
+    """sha256 of the source tree that was sent."""
+    source_date_epoch: int
+    engine: Mapping[str, str]
+    """Version, architecture and the like, for information."""
+    emulation: Mapping[str, str]
+    """QEMU's version for each foreign architecture."""
+    images: Mapping[str, Mapping[str, str]]
+    """Id and versions of each image that ran."""
+    jobs: tuple[JobResult, ...]
+    checked: bool = True
+    """False after `--no-smoke`."""
+    network: bool = False
+    """True when the builds had a network."""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    seconds: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelChecks:
+    """What came of one wheel's checks."""
+
+    wheel: str
+    log: str
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every check passed, and there was one."""
+        return bool(self.checks) and all(c.passed for c in self.checks)

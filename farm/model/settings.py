@@ -1,0 +1,149 @@
+"""`[tool.farm]` of a project's pyproject.toml: every setting, its type, its default.
+
+The JSON Schema in `docs/farm.schema.json` is generated from these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from farm.model.errors import UsageError, nearest
+from farm.model.targets import Arch, Interpreter, Mode
+
+Argument = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Argv = tuple[Argument, ...]
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=_kebab, validate_by_name=False
+    )
+
+
+class Source(_Table):
+    """What of the tree is sent to the engine."""
+
+    exclude: tuple[str, ...] = ()
+    """Patterns, as in .gitignore, of files that a build does not need."""
+
+
+class Smoke(_Table):
+    """The smoke test of a wheel, after its modules were imported."""
+
+    command: Argv = ()
+    """What to run in the wheel's virtual environment; `{project}` is the project's directory."""
+    requires: tuple[str, ...] = ()
+    """Requirements (PEP 508) that the command needs besides the wheel's own."""
+    extras: tuple[str, ...] = ()
+    """Extras of the wheel to install."""
+    groups: tuple[str, ...] = ()
+    """Dependency groups (PEP 735) of pyproject.toml to install."""
+    excuse: tuple[str, ...] = ()
+    """Interpreters whose check may be left out where a dependency has no wheel for them."""
+    skip_import: tuple[str, ...] = ()
+    """Modules that are not to be imported, such as those that need a GPU or a display."""
+
+
+class Limits(_Table):
+    """What one container may use."""
+
+    memory_gib: Annotated[float, Field(gt=0)] = 0
+    """Memory in GiB; 0 leaves it to the farm: all of the engine's but a gibibyte."""
+    cpus: Annotated[float, Field(ge=0)] = 0
+    """CPUs; 0 is all of the engine's."""
+    pids: Annotated[int, Field(gt=0)] = 4096
+    """Processes and threads."""
+    build_minutes: Annotated[float, Field(gt=0)] = 120
+    """Deadline of one build."""
+    check_minutes: Annotated[float, Field(gt=0)] = 30
+    """Deadline of one check."""
+
+
+class Settings(_Table):
+    """The whole table `[tool.farm]`."""
+
+    arch: tuple[str, ...] = ("all",)
+    """Architectures: x86_64, aarch64, native, all."""
+    python: tuple[str, ...] = ("all",)
+    """Interpreters, such as 3.12 or cp314t, or all."""
+    mode: Literal["hybrid", "emulated"] = "hybrid"
+    """How a foreign architecture is compiled; the engine's own is always native."""
+    fallback: Literal["none", "emulated"] = "none"
+    """What a hybrid build that failed is tried again as."""
+    features: tuple[str, ...] = ()
+    """Cargo features, besides those that `[tool.maturin]` names."""
+    no_default_features: bool = False
+    """Leave the crate's default features out."""
+    profile: str = ""
+    """Cargo profile; empty is the one of `[tool.maturin]`, else release."""
+    strip: bool = False
+    """Strip the library of symbols."""
+    cargo_args: Argv = ()
+    """More arguments of maturin build, handed on to cargo."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """More environment of the build."""
+    network: bool = False
+    """Give the build a network. The report says so."""
+    out: str = "dist"
+    """Where wheels go, from the project's directory."""
+    source: Source = Source()
+    smoke: Smoke = Smoke()
+    limits: Limits = Limits()
+
+    @property
+    def foreign_mode(self) -> Mode:
+        """`mode` as the enum."""
+        return Mode(self.mode)
+
+
+def read_settings(table: dict[str, Any], where: str) -> Settings:
+    """Return the settings in `table`, the parsed `[tool.farm]` of the file `where`.
+
+    Raises UsageError that lists every fault; an unknown key offers the nearest known one.
+    """
+    try:
+        settings = Settings.model_validate(table)
+    except ValidationError as error:
+        faults = [_fault(dict(e)) for e in error.errors()]
+        raise UsageError(
+            f"{where}: [tool.farm] is not right: " + "; ".join(faults),
+            "docs/settings.md lists every key with its type and default.",
+        ) from None
+    try:
+        for name in settings.arch:
+            if name not in {"all", "native"}:
+                Arch.parse(name)
+        for name in (*settings.python, *settings.smoke.excuse):
+            if name != "all":
+                Interpreter.parse(name)
+    except UsageError as error:
+        raise UsageError(f"{where}: [tool.farm]: {error.message}", error.remedy) from None
+    return settings
+
+
+def _fault(error: dict[str, Any]) -> str:
+    path = [str(part) for part in error["loc"]]
+    dotted = ".".join(path)
+    if error["type"] != "extra_forbidden":
+        return f"{dotted}: {error['msg'].lower()}"
+    table: type[BaseModel] = Settings
+    for part in path[:-1]:
+        sub = {f.alias: f.annotation for f in table.model_fields.values()}.get(part)
+        if isinstance(sub, type) and issubclass(sub, BaseModel):
+            table = sub
+    known = [f.alias or name for name, f in table.model_fields.items()]
+    return f"unknown key {dotted!r}{nearest(path[-1], known)}"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of `[tool.farm]`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Settings.model_json_schema(by_alias=True),
+    }

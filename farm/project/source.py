@@ -1,0 +1,295 @@
+"""The files that a build needs: which, from where, and as one stream.
+
+With git, that is the work tree of the project: tracked files, and untracked ones that are not
+ignored. Without, or in a directory that its git ignores (an unpacked sdist, say), the closure of
+path dependencies. Directories that builds and tools make are never part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tarfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pathspec import GitIgnoreSpec
+
+from farm.model.errors import UsageError
+from farm.project import closure, git
+from farm.project.crates import MANIFEST
+from farm.project.inspect import Project
+
+EPOCH = 315532800
+"""1980-01-01, the oldest time that a zip archive can hold."""
+_BLOCK = 1 << 20
+_MANY_FILES, _MANY_BYTES = 50_000, 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file or symbolic link."""
+
+    path: str
+    """Below the root, with slashes."""
+    origin: Path
+    mode: int
+    """0o755 or 0o644; 0o777 for a link."""
+    size: int
+    """In bytes; 0 for a link."""
+    link: str | None = None
+    """What a link points to, always relative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The files of a project, its workspace and its path dependencies below one root."""
+
+    root: Path
+    files: tuple[SourceFile, ...]
+    """Sorted by the bytes of their paths."""
+    project: str
+    """The project's directory below the root, with slashes; `.` for the root itself."""
+    top: Path | None
+    """The git top level that the files are of, None where git was not asked."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def total_bytes(self) -> int:
+        """The sum of the files' sizes."""
+        return sum(file.size for file in self.files)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """The sha256 of each file's content, in the order of `files`; a link's is its target's.
+
+        Raises UsageError when a file can't be read.
+        """
+        return tuple(_sha256(file) for file in self.files)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of all paths, modes and contents: what the source is, wherever it lies."""
+        whole = hashlib.sha256()
+        for file, content in zip(self.files, self.hashes, strict=True):
+            kind = "link" if file.link is not None else "file"
+            whole.update(os.fsencode(file.path) + f"\0{kind} {file.mode:o} {content}\n".encode())
+        return whole.hexdigest()
+
+    def write_tar(
+        self, stream: IO[bytes], *, mtime: int, only: Collection[str] | None = None
+    ) -> None:
+        """Write the files to `stream` as a tar archive, without seeking in it.
+
+        Owner is 0, every time `mtime`, the order that of `files`: the same source gives the same
+        bytes. `only` restricts it to these paths. Raises UsageError when a file can't be read or
+        changes meanwhile.
+        """
+        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            files = [f for f in self.files if only is None or f.path in only]
+            for directory in _directories(files):
+                archive.addfile(_header(directory, tarfile.DIRTYPE, 0o755, mtime))
+            for file in files:
+                _add(archive, file, mtime)
+
+
+def collect(project: Project, exclude: Iterable[str] = ()) -> Source:
+    """Return the source of `project` without what `exclude` matches.
+
+    `exclude` holds patterns as in .gitignore, below the root or the project's directory. The
+    manifests, the lock and pyproject.toml always go in. Raises UsageError when git refuses to
+    look, a pattern is none, or nothing common holds the path dependencies.
+    """
+    paths, top = _listed(project)
+    needed = {project.pyproject.file, project.lock, *_manifests(project)}
+    root = _common_root(project, top, paths | needed)
+    excluded = _Excluded(exclude, project.root, root)
+    wanted = needed | {path for path in paths if not excluded(path)}
+    warnings: list[str] = []
+    files = [_file(path, root, warnings) for path in sorted(wanted, key=os.fsencode)]
+    warnings += _unlisted(top, needed - paths)
+    source = Source(
+        root=root,
+        files=_without_link_parents([file for file in files if file is not None]),
+        project=project.root.relative_to(root).as_posix(),
+        top=top,
+        warnings=tuple(warnings),
+    )
+    return _with_size_warning(source)
+
+
+def source_date_epoch(source: Source) -> int:
+    """Return SOURCE_DATE_EPOCH: when git's last commit was made, else 1980-01-01."""
+    found = git.last_commit_time(source.top) if source.top is not None else None
+    return max(found or EPOCH, EPOCH)
+
+
+def _listed(project: Project) -> tuple[set[Path], Path | None]:
+    """Return the files' absolute paths, and the git top level they were asked of."""
+    top = git.top_level(project.root)
+    if top is None:
+        return set(closure.files(project)), None
+    try:
+        listing = git.list_files(top)
+    except git.GitFailedError as error:
+        raise UsageError(
+            f"git can't list the files of {top}: {error}", "Repair the repository, or copy it."
+        ) from None
+    pruner = closure.Pruner(project)
+    tracked = {top / path for path in listing.tracked}
+    loose = {top / path for path in listing.untracked if not pruner.file(top / path)}
+    if project.pyproject.file not in tracked | loose:
+        return set(closure.files(project)), None
+    listed = {p for p in tracked if not pruner.always(p)}
+    listed |= {p for p in loose if not pruner.untracked(p, top)}
+    return listed | set(closure.files_beside(project, listed)), top
+
+
+def _manifests(project: Project) -> Iterator[Path]:
+    for directory in project.directories:
+        yield directory.resolve() / MANIFEST
+
+
+def _common_root(project: Project, top: Path | None, paths: set[Path]) -> Path:
+    places = {project.root, *(path.parent for path in paths), *((top,) if top else ())}
+    root = Path(os.path.commonpath(places))
+    if root == Path(root.anchor):
+        raise UsageError(
+            f"what {project.name} is made from lies below {root} and nothing nearer",
+            "Put its path dependencies below one directory with it.",
+        )
+    return root
+
+
+def _without_link_parents(files: list[SourceFile]) -> tuple[SourceFile, ...]:
+    """Drop what git still tracks below a directory that has become a link."""
+    links = {PurePosixPath(file.path) for file in files if file.link is not None}
+    return tuple(f for f in files if links.isdisjoint(PurePosixPath(f.path).parents))
+
+
+class _Excluded:
+    """Whether the user's patterns leave a file out."""
+
+    def __init__(self, patterns: Iterable[str], *places: Path) -> None:
+        try:
+            self._spec = GitIgnoreSpec.from_lines(patterns)
+        except ValueError as error:
+            raise UsageError(
+                f"source.exclude holds no pattern: {error}", "Write it as in .gitignore."
+            ) from None
+        self._places = places
+
+    def __call__(self, path: Path) -> bool:
+        return any(
+            self._spec.match_file(path.relative_to(place).as_posix())
+            for place in self._places
+            if path.is_relative_to(place)
+        )
+
+
+def _file(path: Path, root: Path, warnings: list[str]) -> SourceFile | None:
+    """Return the entry of `path`; None for what is gone, no file, or leads out of the tree."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    relative = PurePosixPath(path.relative_to(root)).as_posix()
+    if stat.S_ISLNK(status.st_mode):
+        link = _link(path, root)
+        if link is None:
+            warnings.append(f"left out: the link {relative} leads out of {root}")
+            return None
+        return SourceFile(path=relative, origin=path, mode=0o777, size=0, link=link)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+    return SourceFile(path=relative, origin=path, mode=mode, size=status.st_size)
+
+
+def _link(path: Path, root: Path) -> str | None:
+    """Return where the link `path` leads, relative to it, or None when that is out of `root`."""
+    target = os.readlink(path)  # noqa: PTH115 - a Path would drop what is odd in it
+    if not Path(os.path.realpath(path)).is_relative_to(root.resolve()):
+        return None
+    if Path(target).is_absolute():
+        return os.path.relpath(os.path.realpath(path), path.parent.resolve())
+    lexical = Path(os.path.normpath(path.parent.relative_to(root) / target))
+    return None if lexical.parts[:1] == ("..",) else target
+
+
+def _unlisted(top: Path | None, missing: set[Path]) -> Iterator[str]:
+    if top is None:
+        return
+    for path in sorted(missing):
+        if path.is_file() and path.is_relative_to(top):
+            yield f"git ignores {path.relative_to(top)}; it goes in all the same: commit it"
+
+
+def _with_size_warning(source: Source) -> Source:
+    count, size = len(source.files), source.total_bytes
+    if count <= _MANY_FILES and size <= _MANY_BYTES:
+        return source
+    line = (
+        f"the source is {count} files, {size / (1 << 20):.0f} MiB:"
+        " leave out with source.exclude in [tool.farm] what no build needs"
+    )
+    return Source(
+        root=source.root,
+        files=source.files,
+        project=source.project,
+        top=source.top,
+        warnings=(*source.warnings, line),
+    )
+
+
+def _unreadable(file: SourceFile, error: OSError) -> UsageError:
+    return UsageError(
+        f"{file.origin} can't be read: {error.strerror or error}",
+        "Make it readable, or leave it out with source.exclude in [tool.farm].",
+    )
+
+
+def _sha256(file: SourceFile) -> str:
+    if file.link is not None:
+        return hashlib.sha256(os.fsencode(file.link)).hexdigest()
+    found = hashlib.sha256()
+    try:
+        with file.origin.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                found.update(block)
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    return found.hexdigest()
+
+
+def _directories(files: Iterable[SourceFile]) -> list[str]:
+    found = {p.as_posix() for f in files for p in PurePosixPath(f.path).parents}
+    return sorted(found - {"."}, key=os.fsencode)
+
+
+def _header(name: str, kind: bytes, mode: int, mtime: int) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.type, header.mode, header.mtime = kind, mode, mtime
+    return header
+
+
+def _add(archive: tarfile.TarFile, file: SourceFile, mtime: int) -> None:
+    if file.link is not None:
+        header = _header(file.path, tarfile.SYMTYPE, file.mode, mtime)
+        header.linkname = file.link
+        archive.addfile(header)
+        return
+    header = _header(file.path, tarfile.REGTYPE, file.mode, mtime)
+    header.size = file.size
+    try:
+        with file.origin.open("rb") as stream:
+            archive.addfile(header, stream)
+            grown = bool(stream.read(1))
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    if grown:
+        raise UsageError(f"{file.origin} changed while it was read", "Run it again.")

@@ -1,0 +1,162 @@
+"""One job from its build to `dist/`: the steps in their order, each failure a value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm.engine.containers import Cancelled
+from farm.model.errors import FarmError, JobError
+from farm.model.events import JobPhase, Phase, Warned
+from farm.model.plan import Build, Check, Job
+from farm.model.results import CheckResult, JobResult, Status, WheelFacts
+from farm.steps.build import build
+from farm.steps.context import Context, Log, Volumes
+from farm.steps.publish import publish, sha256
+from farm.steps.smoke import check
+from farm.wheels.archive import Wheel
+from farm.wheels.audit import audit
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What is known of a job so far."""
+
+    job: Job
+    how: Build
+    phase: Phase = Phase.WAITING
+    wheel: Path | None = None
+    policy: str = ""
+    checks: tuple[CheckResult, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRunner:
+    """The steps of one run's jobs."""
+
+    context: Context
+    volumes: Volumes
+    out: Path
+    smoke: bool = True
+
+    def build(self, job: Job) -> Progress | JobResult:
+        """Compile; a hybrid build that failed is tried again as the settings say."""
+        progress = Progress(job=job, how=job.build)
+        try:
+            with self.context.log(job.id) as log, self._phase(progress, Phase.BUILD):
+                try:
+                    progress.wheel = build(self.context, job, job.build, self.volumes, log)
+                except JobError as error:
+                    if job.fallback is None:
+                        raise
+                    progress.how = job.fallback
+                    self._fall_back(job, job.fallback, error, log)
+                    progress.wheel = build(self.context, job, job.fallback, self.volumes, log)
+        except (Cancelled, FarmError) as error:
+            return self._ended(progress, error)
+        return progress
+
+    def finish(self, progress: Progress) -> JobResult:
+        """Audit, check and publish a wheel that was built."""
+        job, path = progress.job, progress.wheel
+        if path is None:
+            raise TypeError(progress)
+        try:
+            with self.context.log(job.id) as log:
+                with self._phase(progress, Phase.AUDIT):
+                    audited = audit(path, job.target)
+                    progress.policy = audited.require()
+                for planned in job.checks if self.smoke else ():
+                    with self._phase(progress, Phase.CHECK, planned.interpreter.version):
+                        result = self._check(audited.wheel, planned, log, job)
+                        progress.checks += (result,)
+                _require_passed(progress.checks)
+                with self._phase(progress, Phase.PUBLISH):
+                    published = publish(path, self.out)
+        except (Cancelled, FarmError) as error:
+            return self._ended(progress, error)
+        path.unlink()
+        self._say(job, Phase.BUILT, str(published))
+        return self._result(progress, Status.BUILT, wheel=published)
+
+    def _check(self, wheel: Wheel, planned: Check, log: Log, job: Job) -> CheckResult:
+        source = self.volumes.source if self.context.settings.smoke.command else ""
+        return check(self.context, wheel, planned, source, log, job=job.id)
+
+    def cancelled(self, job: Job) -> JobResult:
+        """Return the result of a job that never started."""
+        return self._ended(Progress(job=job, how=job.build), Cancelled())
+
+    def _fall_back(self, job: Job, fallback: Build, error: JobError, log: Log) -> None:
+        text = f"{job.build.mode} build failed ({error.message}); trying {fallback.mode}"
+        log(text)
+        self.context.emit(Warned(text=text, job=job.id))
+
+    @contextmanager
+    def _phase(self, progress: Progress, phase: Phase, text: str = "") -> Iterator[None]:
+        progress.phase = phase
+        self._say(progress.job, phase, text)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = progress.seconds.get(phase, 0) + time.monotonic() - started
+            progress.seconds[phase] = round(spent, 3)
+
+    def _ended(self, progress: Progress, error: Cancelled | FarmError) -> JobResult:
+        if isinstance(error, Cancelled):
+            self._say(progress.job, Phase.CANCELLED)
+            return self._result(progress, Status.CANCELLED, reason="interrupted")
+        with self.context.log(progress.job.id) as log:
+            log(f"{progress.phase} failed: {error.message}")
+        self._say(progress.job, Phase.FAILED, error.message)
+        return self._result(
+            progress,
+            Status.FAILED,
+            wheel=progress.wheel,
+            reason=error.message,
+            exit_code=int(error.exit_code),
+        )
+
+    def _result(
+        self,
+        progress: Progress,
+        status: Status,
+        *,
+        wheel: Path | None = None,
+        reason: str = "",
+        exit_code: int = 0,
+    ) -> JobResult:
+        return JobResult(
+            job=progress.job.id,
+            status=status,
+            mode=progress.how.mode,
+            linker=progress.how.linker,
+            command=progress.how.command,
+            image=self.context.images[progress.how.command.image].id,
+            log=str(self.context.log_path(progress.job.id)),
+            seconds=progress.seconds,
+            phase=progress.phase if status is Status.FAILED else "",
+            reason=reason,
+            exit_code=exit_code,
+            wheel=_facts(wheel) if wheel else None,
+            checks=progress.checks,
+            policy=progress.policy,
+        )
+
+    def _say(self, job: Job, phase: Phase, text: str = "") -> None:
+        self.context.emit(JobPhase(job=job.id, phase=phase, text=text))
+
+
+def _require_passed(checks: tuple[CheckResult, ...]) -> None:
+    failed = [c for c in checks if not c.passed and not c.excused]
+    if failed:
+        raise JobError("; ".join(f"on {c.interpreter}: {c.reason}" for c in failed))
+
+
+def _facts(path: Path) -> WheelFacts:
+    return WheelFacts(path=str(path), sha256=sha256(path), size=path.stat().st_size)

@@ -1,0 +1,174 @@
+"""Build: maturin, with an explicit interpreter, in a container of the target's architecture."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from farm.bases import debian
+from farm.model.errors import JobError
+from farm.model.plan import CARGO_HOME, SOURCE, WORK, Build, Command, Job
+from farm.model.settings import Settings
+from farm.model.targets import Arch, Interpreter, Mode, Target
+from farm.project.inspect import Project
+from farm.steps.context import Context, Log, Volumes
+from farm.steps.outcome import Reasons, explain
+
+
+def build_argv(
+    target: Target, interpreter: str, settings: Settings, project: Project, *, out: str
+) -> tuple[str, ...]:
+    """Return maturin's command line for `target`, with `interpreter` as an explicit path.
+
+    `--target` is always given: without it maturin names the wheel after the compiler's own
+    architecture. Features of `[tool.maturin]` are repeated where the settings add some, since
+    maturin forgets its own when it is given `--features`; a profile there is left to maturin.
+    """
+    argv = ["maturin", "build"]
+    if settings.profile:
+        argv += ["--profile", settings.profile]
+    elif not project.pyproject.maturin.profile:
+        argv += ["--release"]
+    argv += ["--locked", "--target", target.arch.triple, "--interpreter", interpreter]
+    argv += ["--compatibility", target.policy, "--out", out]
+    if not settings.network:
+        argv += ["--offline"]
+    if settings.strip:
+        argv += ["--strip"]
+    if settings.no_default_features:
+        argv += ["--no-default-features"]
+    if settings.features:
+        argv += ["--features", ",".join(_features(target, project))]
+    return (*argv, *settings.cargo_args)
+
+
+def _features(target: Target, project: Project) -> tuple[str, ...]:
+    conditional = project.pyproject.maturin.conditional
+    held = (c.feature for c in conditional if c.holds(target.interpreter))
+    return tuple(dict.fromkeys((*project.wanted.features, *held)))
+
+
+def plan_build(
+    target: Target,
+    interpreter: Interpreter,
+    settings: Settings,
+    project: Project,
+    *,
+    mode: Mode,
+    engine_arch: Arch,
+    project_path: str,
+    epoch: int,
+    out: str,
+) -> Build:
+    """Return how the wheel for `target` is built on `interpreter` in `mode`.
+
+    `project_path` is the project's directory below the source root, `epoch` is
+    SOURCE_DATE_EPOCH, `out` where the container leaves the wheel.
+    """
+    emulated = mode is Mode.EMULATED
+    image = f"{'emulated' if emulated else 'builder'}-{target.arch}"
+    environment = debian.build_environment(
+        arch=target.arch, engine_arch=engine_arch, mode=mode, interpreter=interpreter
+    ) | {
+        "CARGO_HOME": CARGO_HOME,
+        "CARGO_TARGET_DIR": f"{WORK}/{'emulated' if emulated else 'target'}",
+        "CARGO_TERM_COLOR": "never",
+        "HOME": f"{WORK}/home",
+        "SOURCE_DATE_EPOCH": str(epoch),
+    }
+    path, prepare = interpreter.path, ()
+    if project.pyproject.build_requires:
+        venv = f"{WORK}/env/{target.arch}-{interpreter.abi_tag}"
+        path = f"{venv}/bin/python3.{interpreter.minor}"
+        prepare = _environment_of(project, interpreter, venv, image, target.arch, environment)
+        environment |= {"PATH": f"{environment['PATH']}:{venv}/bin", "VIRTUAL_ENV": venv}
+    command = Command(
+        image=image,
+        arch=target.arch,
+        argv=build_argv(target, path, settings, project, out=out),
+        cwd=f"{SOURCE}/{project_path}".removesuffix("/."),
+        environment=environment | settings.environment,
+        network=settings.network,
+    )
+    return Build(mode=mode, linker=debian.LINKER, prepare=prepare, command=command)
+
+
+def _environment_of(
+    project: Project,
+    interpreter: Interpreter,
+    venv: str,
+    image: str,
+    arch: Arch,
+    environment: Mapping[str, str],
+) -> tuple[Command, ...]:
+    """Return the commands that install `build-system.requires`, less maturin, from wheels."""
+    install = ("uv", "pip", "install", "--only-binary", ":all:", "--python", venv)
+    return tuple(
+        Command(
+            image=image,
+            arch=arch,
+            argv=argv,
+            cwd=WORK,
+            environment={
+                "PATH": environment["PATH"],
+                "HOME": f"{WORK}/home",
+                "UV_CACHE_DIR": f"{WORK}/uv",
+                "UV_NO_CONFIG": "1",
+                "UV_PYTHON_DOWNLOADS": "never",
+            },
+            network=True,
+        )
+        for argv in (
+            ("uv", "venv", "--no-project", "--clear", "--python", interpreter.path, venv),
+            (*install, *map(str, project.pyproject.build_requires)),
+        )
+    )
+
+
+def build(context: Context, job: Job, how: Build, volumes: Volumes, log: Log) -> Path:
+    """Build the wheel of `job` and return where it was put: the run's `built/` directory.
+
+    Raises JobError when a command fails, or leaves anything but one wheel.
+    """
+    deadline = context.settings.limits.build_minutes * 60
+    for command in (*how.prepare, how.command):
+        mounts = volumes.mounts(SOURCE, WORK)
+        spec = context.spec(command, mounts=mounts, deadline=deadline, job=job.id)
+        log.command(command)
+        reasons = Reasons(log)
+        with context.workshop.container(spec) as container:
+            ended = container.run(reasons)
+            if ended.code:
+                raise JobError(explain(ended, reasons, deadline=deadline))
+            if command is how.command:
+                with container.get(job.out) as archive:
+                    return take_wheel(archive, context.directory / "built" / job.id)
+    raise AssertionError(how)
+
+
+def take_wheel(archive: IO[bytes], into: Path) -> Path:
+    """Unpack the one wheel of a tar archive that came out of a container; return its path.
+
+    What comes out of a container is not trusted: only a plain name of a regular file counts.
+    Raises JobError when there is not exactly one wheel.
+    """
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    found: list[Path] = []
+    with tarfile.open(fileobj=archive) as tar:
+        for member in tar:
+            name = member.name.rpartition("/")[2]
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None or not name.endswith(".whl"):
+                continue
+            path = into / name
+            with path.open("xb") as file:
+                shutil.copyfileobj(content, file)
+            found.append(path)
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise JobError(f"maturin left {len(found)} wheels where one was due: {names}")
+    return found[0]

@@ -1,0 +1,185 @@
+"""What every step of a run shares: the engine's side, the run's directory, the listeners."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, cast
+
+from farm.engine.containers import Limits, Mount, Spec, Workshop
+from farm.engine.images import Image
+from farm.host.certificates import VARIABLES, bundle
+from farm.model.events import Emit, JobLine
+from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
+from farm.model.settings import Settings
+from farm.model.targets import Arch
+
+_CA_NAME = "ca.pem"
+_SPOOL_BYTES = 8 << 20
+_PASSED_ON = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volumes:
+    """The volumes that a run's builds share."""
+
+    source: str
+    cargo: str
+    work: str
+
+    def mounts(self, *writable: str) -> tuple[Mount, ...]:
+        """Return all the mounts; those at the paths `writable` can be written to."""
+        places = {SOURCE: self.source, CARGO_HOME: self.cargo, WORK: self.work}
+        return tuple(
+            Mount(volume=volume, path=path, read_only=path not in writable)
+            for path, volume in places.items()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One run, as its steps see it."""
+
+    workshop: Workshop
+    engine_arch: Arch
+    images: Mapping[str, Image]
+    directory: Path
+    """The run's own directory on this machine: logs, rejected wheels, the report."""
+    settings: Settings
+    memory: int
+    """Bytes that one container may use."""
+    cpus: float
+    emit: Emit
+
+    @property
+    def builder(self) -> str:
+        """The short name of the builder image of the engine's own architecture."""
+        return f"builder-{self.engine_arch}"
+
+    def spec(
+        self,
+        command: Command,
+        *,
+        mounts: tuple[Mount, ...],
+        deadline: float,
+        job: str = "",
+        user: str = "0:0",
+        place: str = CARGO_HOME,
+    ) -> Spec:
+        """Return the container of `command`, with the run's limits and `deadline` seconds.
+
+        On a network it also gets this machine's proxies and package indexes, and where it finds
+        the `certificates` that were put at `place`. These come from the user's own environment,
+        may hold passwords, and so are in no plan and no report.
+        """
+        environment = dict(command.environment)
+        if command.network:
+            environment |= network_environment(place)
+        return Spec(
+            image=self.images[command.image].id,
+            arch=command.arch,
+            argv=command.argv,
+            cwd=command.cwd,
+            environment=environment,
+            mounts=mounts,
+            limits=Limits(
+                memory=self.memory,
+                cpus=self.cpus,
+                pids=self.settings.limits.pids,
+                deadline=deadline,
+            ),
+            network=command.network,
+            user=user,
+            job=job,
+        )
+
+    def log_path(self, job: str) -> Path:
+        """Return the path of the log of `job`."""
+        return self.directory / f"{job}.log"
+
+    @contextmanager
+    def log(self, job: str) -> Iterator[Log]:
+        """Open the log of `job`, appending."""
+        with self.log_path(job).open("a", encoding="utf-8", errors="replace") as file:
+            yield Log(job, file, self.emit)
+
+
+class Log:
+    """A job's log file; each line is also an event."""
+
+    def __init__(self, job: str, file: IO[str], emit: Emit) -> None:
+        self._job = job
+        self._file = file
+        self._emit = emit
+
+    def __call__(self, line: str) -> None:
+        """Write one line."""
+        self._file.write(line + "\n")
+        self._file.flush()
+        self._emit(JobLine(job=self._job, line=line))
+
+    def command(self, command: Command) -> None:
+        """Write what is about to run, so that it can be pasted."""
+        self(f"$ cd {command.cwd} && {shlex.join(command.argv)}")
+
+
+def network_environment(place: str) -> dict[str, str]:
+    """Return what a command on a network needs to reach indexes as this machine does.
+
+    `place` is the container's directory that `certificates` were put into.
+    """
+    found = {
+        name: os.environ[name]
+        for upper in _PASSED_ON
+        for name in (upper, upper.lower())
+        if os.environ.get(name)
+    }
+    if bundle() is not None:
+        found |= dict.fromkeys(VARIABLES, f"{place}/{_CA_NAME}")
+    return found
+
+
+def certificates() -> dict[str, Path]:
+    """Return the archive member that carries this machine's CA bundle into a container."""
+    found = bundle()
+    return {} if found is None else {_CA_NAME: found}
+
+
+def archive(
+    members: Mapping[str, bytes | Path], *, directories: tuple[str, ...] = (), owner: int = 0
+) -> IO[bytes]:
+    """Return a rewound tar archive of files and empty directories, owned by `owner`.
+
+    A member is its content, or the file on this machine that holds it.
+    """
+    spool = cast("IO[bytes]", SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115
+    with tarfile.open(fileobj=spool, mode="w") as tar:
+        for name in directories:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, owner, owner
+            tar.addfile(entry)
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.mode, entry.uid, entry.gid = 0o644, owner, owner
+            with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+                entry.size = file.seek(0, io.SEEK_END)
+                file.seek(0)
+                tar.addfile(entry, file)
+    spool.seek(0)
+    return spool

@@ -1,0 +1,53 @@
+"""Publish: the one door to `dist/`. A wheel appears whole, by a rename, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from farm.model.errors import SurroundingsError
+
+
+def require_writable(out: Path) -> None:
+    """Make `out` if it is not there, and raise SurroundingsError when it can't be written to."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise SurroundingsError(
+            f"wheels can't be written to {out}: {error.strerror}",
+            "Make the directory writable, or name another with --out.",
+        ) from error
+
+
+def publish(wheel: Path, out: Path) -> Path:
+    """Put a copy of `wheel` into `out` under its own name and return the new path.
+
+    An older wheel of that name stays until the new one is complete and on the disk.
+    Raises SurroundingsError when it can't be written.
+    """
+    target = out / wheel.name
+    unfinished = out / f".{wheel.name}.{os.getpid()}.part"
+    try:
+        with wheel.open("rb") as source, unfinished.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        unfinished.replace(target)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise SurroundingsError(
+            f"{wheel.name} could not be written to {out}: {error.strerror}",
+            f"The wheel is kept at {wheel}; make room or name another directory with --out.",
+        ) from error
+    return target
+
+
+def sha256(path: Path) -> str:
+    """Return the file's sha256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,91 @@
+"""Says what makes a zip file unsafe to unpack, whoever wrote it.
+
+The rules are those of installers and indexes. A wheel that breaks one is refused even where
+`zipfile` would cope, as another reader of the same bytes may see another wheel in them.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+MAX_ENTRIES = 50_000
+MAX_UNPACKED = 4 << 30
+"""Bytes, all files together."""
+MAX_RATIO = 200
+"""Unpacked by packed size. Shared libraries come to 5, text to 20, a bomb to 1,000."""
+
+_ENCRYPTED = 0x1
+_FILE_KINDS = (0, stat.S_IFREG, stat.S_IFDIR)
+"""Zero: an archiver that writes no Unix mode."""
+
+
+def faults(archive: ZipFile, size: int) -> Iterator[str]:
+    """Say what makes the archive unsafe to read on."""
+    entries = archive.infolist()
+    if not entries:
+        yield f"is an empty zip file of {size} bytes, as a failed repair leaves it"
+        return
+    if len(entries) > MAX_ENTRIES:
+        yield f"has {len(entries)} entries, more than {MAX_ENTRIES}"
+        return
+    packed = sum(e.compress_size for e in entries)
+    unpacked = sum(e.file_size for e in entries)
+    if packed > size:
+        yield f"claims {packed} packed bytes in a file of {size}: entries overlap"
+    if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * size:
+        yield (
+            f"unpacks to {unpacked} bytes from {size}"
+            f" (allowed: {MAX_RATIO} times as many, at most {MAX_UNPACKED})"
+        )
+    if first := min(e.header_offset for e in entries):
+        yield f"begins with {first} bytes that belong to no entry"
+    for entry in entries:
+        yield from _entry_faults(entry)
+    yield from _clashes(entries)
+
+
+def _entry_faults(entry: ZipInfo) -> Iterator[str]:
+    name = entry.orig_filename
+    if fault := _name_fault(name):
+        yield f"entry {name!r} {fault}"
+    mode = entry.external_attr >> 16
+    if stat.S_IFMT(mode) not in _FILE_KINDS:
+        yield f"entry {name!r} is neither a file nor a directory (mode {stat.filemode(mode)})"
+    if entry.flag_bits & _ENCRYPTED:
+        yield f"entry {name!r} is encrypted"
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        yield (
+            f"entry {name!r} is compressed with method {entry.compress_type};"
+            " installers read stored and deflated ones only"
+        )
+    if entry.is_dir() and entry.file_size:
+        yield f"directory entry {name!r} has contents"
+
+
+def _name_fault(name: str) -> str:
+    """Return what is wrong with an entry's name, or an empty string."""
+    if "\\" in name:
+        return "has a backslash in its name"
+    if any(ord(c) < ord(" ") or c == "\x7f" for c in name):
+        return "has a control character in its name"
+    if name.startswith("/") or name[1:2] == ":":
+        return "has an absolute path"
+    parts = name.removesuffix("/").split("/")
+    if ".." in parts:
+        return "leads out of the wheel"
+    if "." in parts or "" in parts:
+        return "has an empty part in its path"
+    return ""
+
+
+def _clashes(entries: list[ZipInfo]) -> Iterator[str]:
+    counted = Counter(e.filename for e in entries)
+    yield from (f"entry {n!r} is there {times} times" for n, times in counted.items() if times > 1)
+    files = {e.filename for e in entries if not e.is_dir()}
+    above = {str(p) for f in files for p in PurePosixPath(f).parents}
+    both = files & (above | {e.filename.rstrip("/") for e in entries if e.is_dir()})
+    yield from (f"entry {name!r} is a file and a directory" for name in sorted(both))

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farm.model.errors import SurroundingsError
+from farm.steps.publish import publish, require_writable, sha256
+
+NAME = "x-1-py3-none-any.whl"
+
+
+def test_a_wheel_appears_under_its_name_and_nothing_else_does(tmp_path: Path) -> None:
+    wheel = tmp_path / NAME
+    wheel.write_bytes(b"new")
+    out = tmp_path / "dist"
+    out.mkdir()
+    assert publish(wheel, out) == out / NAME
+    assert os.listdir(out) == [NAME]
+    assert (out / NAME).read_bytes() == b"new"
+
+
+def test_a_wheel_that_can_not_be_copied_leaves_the_older_one(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    out.mkdir()
+    (out / NAME).write_bytes(b"old")
+    with pytest.raises(SurroundingsError, match=NAME):
+        publish(tmp_path / NAME, out)
+    assert os.listdir(out) == [NAME]
+    assert (out / NAME).read_bytes() == b"old"
+
+
+def test_a_full_disk_leaves_no_part_of_a_wheel(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: the write fails half way."""
+    wheel = tmp_path / NAME
+    wheel.write_bytes(bytes(1 << 20))
+    out = tmp_path / "dist"
+    out.mkdir()
+    program = (
+        "import resource, signal, sys; from pathlib import Path;"
+        "from farm.steps.publish import publish;"
+        "from farm.model.errors import SurroundingsError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: publish(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except SurroundingsError as e: print(e.remedy)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(wheel), str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(wheel) in ended.stdout
+    assert os.listdir(out) == []
+
+
+def test_a_file_in_the_place_of_dist_is_an_error_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "dist").write_text("")
+    with pytest.raises(SurroundingsError, match="can't be written"):
+        require_writable(tmp_path / "dist")
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    assert sha256(path).startswith("e3b0c442")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from farm.model.plan import Build, Command, Job
+from farm.model.results import JobResult, Status
+from farm.model.targets import Arch, Interpreter, Mode, Target
+from farm.runs.scheduler import Work, run_jobs
+
+PATIENCE = 10
+"""Seconds after which a test that waits has failed."""
+
+
+def make_job(minor: int) -> Job:
+    target = Target(interpreter=Interpreter(minor=minor), arch=Arch.X86_64)
+    command = Command(image="builder-x86_64", arch=Arch.X86_64, argv=("maturin",), cwd="/src")
+    build = Build(mode=Mode.NATIVE, linker="zig", prepare=(), command=command)
+    return Job(id=target.id, target=target, build=build, fallback=None, checks=(), out="/work/out")
+
+
+def result(job: Job, status: Status = Status.BUILT) -> JobResult:
+    return JobResult(
+        job=job.id,
+        status=status,
+        mode=Mode.NATIVE,
+        linker="zig",
+        command=job.build.command,
+        image="",
+        log="",
+    )
+
+
+class FakeEngine:
+    """Builds and finishes at once; a test overrides what it is about."""
+
+    def __init__(self) -> None:
+        self.built: list[str] = []
+        self.stopped = threading.Event()
+
+    def build(self, job: Job) -> Job | JobResult:
+        self.built.append(job.id)
+        return job
+
+    def work(
+        self,
+        build: Callable[[Job], Job | JobResult] | None = None,
+        finish: Callable[[Job], JobResult] = result,
+    ) -> Work[Job]:
+        return Work(
+            build=build or self.build,
+            finish=finish,
+            cancelled=lambda job: result(job, Status.CANCELLED),
+            stop=self.stopped.set,
+        )
+
+
+JOBS = tuple(make_job(minor) for minor in (9, 11, 13))
+
+
+def test_results_come_in_the_order_of_the_jobs_whatever_ends_first() -> None:
+    last_is_done = threading.Event()
+
+    def finish(job: Job) -> JobResult:
+        if job is JOBS[-1]:
+            last_is_done.set()
+        elif job is JOBS[0]:
+            assert last_is_done.wait(PATIENCE)
+        return result(job)
+
+    results, interrupted = run_jobs(JOBS, FakeEngine().work(finish=finish))
+    assert [r.job for r in results] == [job.id for job in JOBS]
+    assert not interrupted
+
+
+def test_a_failed_job_leaves_the_others_to_finish() -> None:
+    def build(job: Job) -> Job | JobResult:
+        return result(job, Status.FAILED) if job is JOBS[1] else job
+
+    results, _ = run_jobs(JOBS, FakeEngine().work(build=build))
+    assert [r.status for r in results] == [Status.BUILT, Status.FAILED, Status.BUILT]
+
+
+def test_builds_go_on_while_a_finished_one_is_checked() -> None:
+    second_is_built = threading.Event()
+
+    def build(job: Job) -> Job | JobResult:
+        if job is JOBS[1]:
+            second_is_built.set()
+        return job
+
+    def finish(job: Job) -> JobResult:
+        assert second_is_built.wait(PATIENCE)
+        return result(job)
+
+    run_jobs(JOBS, FakeEngine().work(build=build, finish=finish))
+
+
+def test_one_build_at_a_time() -> None:
+    busy = threading.Lock()
+
+    def build(job: Job) -> Job | JobResult:
+        assert busy.acquire(blocking=False)
+        busy.release()
+        return job
+
+    run_jobs(JOBS, FakeEngine().work(build=build))
+
+
+def test_fail_fast_starts_no_further_job_and_stops_what_runs() -> None:
+    engine = FakeEngine()
+
+    def build(job: Job) -> Job | JobResult:
+        engine.built.append(job.id)
+        return result(job, Status.FAILED)
+
+    results, interrupted = run_jobs(JOBS, engine.work(build=build), fail_fast=True)
+    assert [r.status for r in results] == [Status.FAILED, Status.CANCELLED, Status.CANCELLED]
+    assert engine.built == [JOBS[0].id]
+    assert engine.stopped.is_set()
+    assert not interrupted
+
+
+def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = FakeEngine()
+    first_is_done = threading.Event()
+
+    def build(job: Job) -> Job | JobResult:
+        if job is JOBS[1]:
+            assert engine.stopped.wait(PATIENCE)
+            return result(job, Status.CANCELLED)
+        return job
+
+    def finish(job: Job) -> JobResult:
+        first_is_done.set()
+        return result(job)
+
+    from farm.runs import scheduler
+
+    collect = scheduler._result
+    struck = []
+
+    def interrupted_once(half: object) -> JobResult:
+        if not struck:
+            struck.append(True)
+            assert first_is_done.wait(PATIENCE)
+            raise KeyboardInterrupt
+        return collect(half)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scheduler, "_result", interrupted_once)
+    results, interrupted = run_jobs(JOBS, engine.work(build=build, finish=finish))
+    assert interrupted
+    assert [r.status for r in results] == [Status.BUILT, Status.CANCELLED, Status.CANCELLED]
+
+
+def test_a_bug_propagates() -> None:
+    def build(job: Job) -> Job | JobResult:
+        raise ZeroDivisionError(job.id)
+
+    with pytest.raises(ZeroDivisionError):
+        run_jobs(JOBS, FakeEngine().work(build=build))

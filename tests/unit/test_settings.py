@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.model.errors import UsageError
+from farm.model.settings import Settings, read_settings, schema
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_empty_table_is_all_defaults() -> None:
+    assert read_settings({}, "pyproject.toml") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"featuers": ["a"]}, "unknown key 'featuers'; did you mean 'features'?"),
+        ({"smoke": {"comand": ["x"]}}, "unknown key 'smoke.comand'; did you mean 'command'?"),
+        ({"no_default_features": True}, "did you mean 'no-default-features'?"),
+        ({"arch": ["arm46"]}, "did you mean 'arm64'?"),
+        ({"python": ["3.x"]}, "'3.x' is no Python"),
+        ({"smoke": {"excuse": ["later"]}}, "'later' is no Python"),
+        ({"limits": {"cpus": -1}}, "limits.cpus"),
+        ({"mode": "cross-compile"}, "mode"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_settings(table, "here/pyproject.toml")
+    assert words in caught.value.message
+    assert "here/pyproject.toml" in caught.value.message
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        read_settings({"featuers": [], "limits": {"pids": 0}}, "pyproject.toml")
+    assert "featuers" in caught.value.message
+    assert "limits.pids" in caught.value.message
+
+
+def test_the_schema_in_docs_is_that_of_the_model() -> None:
+    kept = json.loads((ROOT / "docs" / "farm.schema.json").read_text(encoding="utf-8"))
+    assert kept == schema(), "run: make schema"
