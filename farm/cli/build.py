@@ -9,16 +9,12 @@ import typer
 
 from farm.cli import options
 
-EXAMPLES = """
-[bold]Examples[/bold]
-
-farm build                                every wheel of the project in this directory
-
-farm build crate --arch aarch64 --py 3.13   one wheel
-
-farm build --only cp311-manylinux_2_28_x86_64   one job of farm plan
-
-farm build --no-smoke --json > report.json  no smoke tests; the report on stdout
+EXAMPLES = """\b
+Examples:
+  farm build                        every wheel of the project here
+  farm build crate --arch aarch64 --py 3.13
+  farm build --only cp311-manylinux_2_28_x86_64
+  farm build --json > report.json   the report on stdout
 """
 
 

@@ -12,7 +12,6 @@ from farm.model.targets import Arch
 
 if TYPE_CHECKING:
     from farm.doctor import Diagnosis, Finding
-    from farm.host.ledger import Ledger
 
 EXAMPLES = """
 [bold]Examples[/bold]

@@ -11,11 +11,11 @@ from farm.cli import options
 app = typer.Typer(
     help="The images that jobs run in: made here, from Debian's packages, without a registry.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 
 
-@app.command(epilog="[bold]Example[/bold]: farm images build --arch native")
+@app.command(epilog="Example: farm images build --arch native")
 def build(
     *,
     arch: options.Arches = None,
@@ -46,7 +46,7 @@ def build(
         typer.echo(image.reference)
 
 
-@app.command("list", epilog="[bold]Example[/bold]: farm images list --json")
+@app.command("list", epilog="Example: farm images list --json")
 def list_(*, as_json: options.Json = False) -> None:
     """List the farm's images on the engine, with the versions inside them."""
     from farm.engine import images
@@ -59,7 +59,7 @@ def list_(*, as_json: options.Json = False) -> None:
     typer.echo(dump(found) if as_json else images_text(found))
 
 
-@app.command(epilog="[bold]Example[/bold]: farm images prune")
+@app.command(epilog="Example: farm images prune")
 def prune() -> None:
     """Remove the farm's images that today's recipes no longer name, and no others."""
     from farm.engine import images

@@ -8,14 +8,11 @@ import typer
 
 from farm.cli import options
 
-EXAMPLES = """
-[bold]Examples[/bold]
-
-farm plan                        every job of the project here, with its commands
-
-farm plan crate --arch aarch64 --py 3.13   the same selectors as farm build
-
-farm plan --json | jq '.jobs[].build.command.argv'
+EXAMPLES = """\b
+Examples:
+  farm plan                         every job of the project here
+  farm plan crate --arch aarch64 --py 3.13
+  farm plan --json | jq '.jobs[].build.command.argv'
 """
 
 

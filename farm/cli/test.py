@@ -9,16 +9,14 @@ import typer
 
 from farm.cli import options
 
-EXAMPLES = """
-[bold]Examples[/bold]
-
-farm test dist/*.whl            each on every interpreter that it claims and the images have
-
-farm test --py 3.13 orjson-3.11.4-cp313-cp313-manylinux_2_17_aarch64.whl
+EXAMPLES = """\b
+Examples:
+  farm test dist/*.whl              each on every Python that it claims
+  farm test --py 3.13 dist/x-1.0-cp39-abi3-manylinux_2_28_aarch64.whl
 """
 
 
-def test(
+def test_(
     wheels: Annotated[list[Path], typer.Argument(help="Wheels to test.", show_default=False)],
     *,
     py: options.Pythons = None,

@@ -65,8 +65,9 @@ class Order:
 def read_request(
     directory: Path, selectors: Selectors, *, out: Path | None = None, smoke: bool = True
 ) -> Request:
-    """Read the project in `directory`. Raises UsageError for all that is wrong with arguments,
-    settings or project; nothing but git is started.
+    """Read the project in `directory`; nothing but git is started.
+
+    Raises UsageError for all that is wrong with arguments, settings or project.
     """
     pyproject = read_pyproject(directory.resolve())
     settings = read_settings(dict(pyproject.farm), str(pyproject.file))
@@ -217,10 +218,11 @@ def _requirements(pyproject: PyProject, groups: Sequence[str]) -> tuple[str, ...
     """Return the requirements of dependency groups (PEP 735); raise UsageError for a bad one."""
     try:
         return resolve_dependency_groups(pyproject.groups, *groups)
-    except (LookupError, ValueError, TypeError) as error:
+    except ExceptionGroup as errors:
+        said = "; ".join(str(error) for error in errors.exceptions)
         raise UsageError(
-            f"{pyproject.file}: the dependency groups {', '.join(groups)} can't be read: {error}",
-            "Correct [dependency-groups], or smoke.groups in [tool.farm].",
+            f"{pyproject.file}: smoke.groups in [tool.farm] can't be had: {said}",
+            "Correct it, or [dependency-groups].",
         ) from None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import docker
 
 import farm
-from farm.engine import emulation, images
+from farm.engine import images
 from farm.engine.containers import Workshop
 from farm.engine.images import Image
 from farm.model.errors import ExitCode
@@ -18,6 +18,7 @@ from farm.model.events import Emit, Note, Warned
 from farm.model.results import JobResult, Report
 from farm.model.targets import Arch, Mode
 from farm.runs.directory import new_run, write_report
+from farm.runs.foreign import require_emulation
 from farm.runs.jobs import JobRunner
 from farm.runs.planner import Order
 from farm.runs.scheduler import Work, run_jobs
@@ -54,7 +55,7 @@ def execute(
         emit(Warned(text=text))
     found = images.ensure(client, plan.images, emit=emit)
     foreign = {job.target.arch for job in plan.jobs} - {plan.engine_arch}
-    qemu = {str(arch): emulation.require(client, arch) for arch in foreign}
+    qemu = require_emulation(client, foreign, emit)
     run, directory = new_run(order.request.project.root)
     workshop = Workshop(client=client, run=run)
     context = _context(order, workshop, found, directory, emit)

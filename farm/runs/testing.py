@@ -7,7 +7,7 @@ from pathlib import Path
 
 import docker
 
-from farm.engine import emulation, images
+from farm.engine import images
 from farm.engine.connection import arch as architecture
 from farm.engine.containers import Workshop
 from farm.model.errors import UsageError
@@ -16,6 +16,7 @@ from farm.model.results import WheelChecks
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter
 from farm.runs.directory import new_run
+from farm.runs.foreign import require_emulation
 from farm.steps.context import Context
 from farm.steps.smoke import check, plan_check
 from farm.wheels.archive import Wheel, read_wheel
@@ -39,8 +40,7 @@ def test_wheels(
     arches = [_architecture(wheel) or native for wheel in wheels]
     names = tuple(dict.fromkeys(f"check-{arch}" for arch in arches))
     found = images.ensure(client, names, emit=emit)
-    for arch in sorted(set(arches) - {native}):
-        emulation.require(client, arch)
+    require_emulation(client, set(arches) - {native}, emit)
     run, directory = new_run(Path.cwd())
     workshop = Workshop(client=client, run=run)
     memory, cpus = workshop.default_limits()

@@ -79,7 +79,8 @@ def plan_build(
         "HOME": f"{WORK}/home",
         "SOURCE_DATE_EPOCH": str(epoch),
     }
-    path, prepare = interpreter.path, ()
+    path = interpreter.path
+    prepare: tuple[Command, ...] = ()
     if project.pyproject.build_requires:
         venv = f"{WORK}/env/{target.arch}-{interpreter.abi_tag}"
         path = f"{venv}/bin/python3.{interpreter.minor}"

@@ -7,9 +7,11 @@ import re
 from farm.engine.containers import Ended, OnLine
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_ERROR = re.compile(r"^\s*(?:error(?:\[E\d+\])?|💥 .*?|× .*?|fatal error):? .*", re.IGNORECASE)
-_CAUSE = re.compile(r"^Caused by:|^\s+Cause:")
-_OF_CARGO = ("error: could not compile", "error: aborting due to")
+_COMPILER = re.compile(r"(?:error(?:\[E\d+\])?|fatal error): ")
+_SUMMARY_OF_CARGO = ("error: could not compile", "error: aborting due to")
+_CAUSE = re.compile(r"(?:Caused by|Cause): +(.*)")
+_UV = "\u2570\u2500\u25b6 "
+"""What uv writes before its explanation, which goes on over indented lines."""
 
 _KILLED, _SEGFAULT = 137, 139
 
@@ -19,28 +21,34 @@ class Reasons:
 
     def __init__(self, then: OnLine) -> None:
         self._then = then
-        self.errors: list[str] = []
-        self.last = ""
-        self._in_cause = False
+        self._compiler = ""
+        self._cause = ""
+        self._uv: list[str] = []
+        self._last = ""
 
     def __call__(self, line: str) -> None:
         """Take one line of output."""
         self._then(line)
-        plain = _COLOUR.sub("", line).strip()
-        if not plain:
+        plain = _COLOUR.sub("", line)
+        text = plain.strip()
+        if not text:
             return
-        self.last = plain
-        if self._in_cause or (_ERROR.match(plain) and not plain.startswith(_OF_CARGO)):
-            self.errors.append(plain)
-        self._in_cause = bool(_CAUSE.match(plain))
+        self._last = text
+        if text.startswith(_UV):
+            self._uv = [text.removeprefix(_UV)]
+        elif self._uv and plain.startswith(" "):
+            self._uv.append(text)
+        elif cause := _CAUSE.match(text):
+            self._cause = cause[1]
+        elif (
+            not self._compiler and _COMPILER.match(text) and not text.startswith(_SUMMARY_OF_CARGO)
+        ):
+            self._compiler = text
 
     @property
     def summary(self) -> str:
-        """The first compiler error, else the last cause that the tool gave, else its last line."""
-        for error in self.errors:
-            if error.lower().startswith(("error[", "error:", "fatal error")):
-                return error
-        return self.errors[-1] if self.errors else self.last
+        """The first compiler error, else what uv explains, else the last cause, else line."""
+        return self._compiler or " ".join(self._uv) or self._cause or self._last
 
 
 def explain(ended: Ended, reasons: Reasons, *, deadline: float) -> str:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO
 
 from farm.engine.containers import Container, Mount
@@ -165,7 +166,7 @@ def _contents(room: _Room) -> IO[bytes]:
         modules=tuple(m for m in room.wheel.modules if m not in skipped),
         extensions=tuple(e for e in room.wheel.extensions if e.module not in skipped),
     )
-    members = {
+    members: dict[str, bytes | Path] = {
         wheel.path.name: wheel.path,
         _PROGRAM: program(),
         _REQUEST: request(wheel),

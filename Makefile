@@ -1,0 +1,49 @@
+# One-line calls. The first one sets up what it needs and says so; the next finds it there.
+#   make wheels            wheels of crate/ into dist/, for every Python and architecture
+#   make test              what CI runs: lint, types, import rules, and every test but the long
+#   make test-all          the long tests too
+#   make develop           crate/ into .venv, to work on it (develop-release: optimized)
+#   make bench             measurements, written to bench/results/
+#   make clean             take away what all of these made in this clone
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: wheels test test-all lint setup develop develop-release bench clean
+.DELETE_ON_ERROR:
+
+wheels: setup
+	$(BIN)/farm build crate --out dist
+
+test: setup lint
+	$(BIN)/pytest -m "not slow"
+
+test-all: setup lint
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(READY)
+	$(BIN)/farm doctor --fix
+
+$(READY): pyproject.toml tools/constraints.txt tools/venv.py
+	$(PYTHON) tools/venv.py .venv
+	@touch $@
+
+develop: $(READY)
+	$(BIN)/python tools/develop.py
+
+develop-release: $(READY)
+	$(BIN)/python tools/develop.py --release
+
+bench: setup
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf .venv .farm dist crate/target crate/dist .mypy_cache .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis
+	find farm tests tools bench crate -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,199 @@
+"""The one door to image builds: buildx, through python-on-whales, and the seed's first root."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import docker
+import python_on_whales
+from docker.transport import UnixHTTPAdapter
+from python_on_whales.exceptions import DockerException
+
+import farm
+from farm.bases import debian
+from farm.bases.recipes import Recipe
+from farm.model.errors import SurroundingsError
+
+Say = Callable[[str], None]
+
+_FIX = "Run farm doctor --fix."
+_LINE = re.compile(r"#\d+ (?:(?P<time>\d+\.\d+) )?(?P<text>.*)")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+_SIMULATED = re.compile(r"Inst (?P<name>\S+) (?:\[\S+\] )?\((?P<version>\S+) .*\[(?P<arch>\S+)\]\)")
+
+
+def recipes_directory() -> Path:
+    """Return where the Dockerfiles are: inside an installed farm, or beside a checkout's."""
+    package = Path(farm.__file__).parent
+    installed = package / "_images"
+    return installed if installed.is_dir() else package.parent / "images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One image to be built."""
+
+    recipe: Recipe
+    reference: str
+    labels: Mapping[str, str]
+    parents: Mapping[str, str]
+    """The build arguments that name parents, with their references."""
+    inputs: str
+    """What its scripts read, as JSON."""
+
+
+class Oven:
+    """Builds images on the engine of `engine`, whatever machine that is on."""
+
+    def __init__(self, engine: docker.DockerClient) -> None:
+        self._whales = _client(engine)
+
+    def bake(self, order: Order, say: Say) -> None:
+        """Build one image; SurroundingsError has the last lines when it fails."""
+        with TemporaryDirectory(prefix="farm-image-") as temporary:
+            context = _context(order.recipe.folder, Path(temporary), {"inputs.json": order.inputs})
+            self._run(order, context, say)
+
+    def bake_seed(self, order: Order, say: Say) -> None:
+        """Build the seed, from a root that the host's mmdebstrap makes."""
+        with TemporaryDirectory(prefix="farm-image-") as temporary:
+            context = _context(order.recipe.folder, Path(temporary), {})
+            say("unpacking the first root with the host's mmdebstrap")
+            _mmdebstrap(order.recipe, str(context / "rootfs.tar"))
+            self._run(order, context, say)
+
+    def resolve(self, seed: str, request: str, say: Say) -> str:
+        """Return the resolve step's answer to `request`, run in the image `seed`."""
+        with TemporaryDirectory(prefix="farm-image-") as temporary:
+            context = _context("resolve", Path(temporary), {"request.json": request})
+            out = Path(temporary) / "out"
+            target = {"args": {"SEED": seed}, "output": [f"type=local,dest={out}"]}
+            self._bake("resolve", "resolve", context, target, say)
+            return (out / "closures.json").read_text()
+
+    def _run(self, order: Order, context: Path, say: Say) -> None:
+        target = {
+            "args": dict(order.parents),
+            "labels": dict(order.labels),
+            "platforms": [order.recipe.platform.platform],
+            "tags": [order.reference],
+        }
+        self._bake(order.recipe.folder, order.recipe.name, context, target, say)
+
+    def _bake(
+        self, folder: str, name: str, context: Path, target: Mapping[str, object], say: Say
+    ) -> None:
+        """Build the bake file's target `folder` with what `target` adds to it."""
+        args = {**dict(target["args"]), **_proxies()}  # type: ignore[call-overload]
+        whole = {**target, "context": str(context), "args": args, "secret": _secrets()}
+        second = context.parent / "docker-bake.json"
+        second.write_text(json.dumps({"target": {folder: whole}}))
+        files = [str(recipes_directory() / "docker-bake.hcl"), str(second)]
+        last: deque[str] = deque(maxlen=30)
+        try:
+            for line in self._whales.buildx.bake(
+                [folder], files=files, builder="default", progress="plain", stream_logs=True
+            ):
+                _tell(line.rstrip(), last, say)
+        except DockerException as error:
+            raise SurroundingsError(
+                f"the image {name} could not be made; the last lines were:\n" + "\n".join(last),
+                "What is missing is in those lines: room, network, or a package. "
+                "Once it is there, the same command goes on from here.",
+            ) from error
+
+
+def simulate_seed(recipe: Recipe) -> tuple[tuple[str, str, str], ...]:
+    """Return name, version and architecture of each package that the seed would have today."""
+    output = _mmdebstrap(recipe, "/dev/null", "--simulate")
+    found = {(m["name"], m["version"], m["arch"]) for m in _SIMULATED.finditer(output)}
+    return tuple(sorted(found))
+
+
+def _mmdebstrap(recipe: Recipe, target: str, *words: str) -> str:
+    """Run the host's mmdebstrap for the seed and return what it said."""
+    selection = recipe.needs[0].candidates[0]
+    argv = [
+        "mmdebstrap",
+        "--variant=extract",
+        f"--architectures={selection.arch.debian}",
+        f"--include={','.join(selection.packages)}",
+        *words,
+        debian.SEED_SUITE.name,
+        target,
+    ]
+    if shutil.which(argv[0]) is None:
+        raise SurroundingsError("mmdebstrap is missing, which makes the first image's root", _FIX)
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        raise SurroundingsError(
+            "mmdebstrap could not make the first image's root:\n"
+            + "\n".join(done.stdout.splitlines()[-15:]),
+            "What it says is missing has to be there: network, Debian's keyring, or room.",
+        )
+    return done.stdout
+
+
+def _client(engine: docker.DockerClient) -> python_on_whales.DockerClient:
+    """Return python-on-whales for the very engine that `engine` speaks to."""
+    if shutil.which("docker") is None:
+        raise SurroundingsError("Docker's command line is missing, which drives buildx", _FIX)
+    adapter = engine.api.get_adapter(engine.api.base_url)
+    host = f"unix://{adapter.socket_path}" if isinstance(adapter, UnixHTTPAdapter) else None
+    whales = python_on_whales.DockerClient(host=host)
+    if not whales.buildx.is_installed():
+        raise SurroundingsError("Docker's client has no buildx, which makes the images", _FIX)
+    if whales.system.info().id != engine.info()["ID"]:
+        raise SurroundingsError(
+            "Docker's command line speaks to another engine than the farm",
+            "Set DOCKER_HOST for both, or choose one with docker context use.",
+        )
+    return whales
+
+
+def _context(folder: str, temporary: Path, files: Mapping[str, str]) -> Path:
+    """Lay out the build context of a folder of `images/`: itself, the common scripts, `files`."""
+    context = temporary / "context"
+    shutil.copytree(recipes_directory() / folder, context, ignore=_NOT_PYC)
+    shutil.copytree(recipes_directory() / "common", context / "common", ignore=_NOT_PYC)
+    for name, text in files.items():
+        (context / name).write_text(text)
+    return context
+
+
+_NOT_PYC = shutil.ignore_patterns("__pycache__")
+
+
+def _secrets() -> list[str]:
+    """Return the machine's CA bundle as a secret: mounted, and never part of a layer."""
+    named = os.environ.get("SSL_CERT_FILE", "")
+    bundle = next((path for path in (named, *_BUNDLES) if path and os.access(path, os.R_OK)), None)
+    return [f"id=ca,src={bundle}"] if bundle else []
+
+
+def _proxies() -> dict[str, str]:
+    """Return the proxies of the environment as build arguments, which leave no trace."""
+    names = [*_PROXIES, *(name.lower() for name in _PROXIES)]
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _tell(line: str, last: deque[str], say: Say) -> None:
+    """Keep a line of buildx's plain progress, and say what it tells of a step that runs."""
+    found = _LINE.fullmatch(line)
+    if found is None or not found["text"]:
+        return
+    last.append(found["text"])
+    if found["time"] or found["text"].startswith("exporting"):
+        say(found["text"])

@@ -1,0 +1,357 @@
+"""Containers and volumes: the one door to the engine for everything that runs.
+
+Everything made here carries the labels `farm=1` and `farm.run=<run>`, so that it can be told
+apart from what others made, and found again after a kill.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+import docker
+import requests
+from docker.errors import APIError, NotFound
+
+from farm.model.errors import JobError, SurroundingsError
+from farm.model.targets import Arch
+
+LABEL = "farm"
+RUN_LABEL = "farm.run"
+JOB_LABEL = "farm.job"
+
+_SPOOL_BYTES = 8 << 20
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A volume, where a container sees it."""
+
+    volume: str
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a container may use: bytes, CPUs, processes, seconds."""
+
+    memory: int
+    cpus: float
+    pids: int
+    deadline: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A container, before it exists. It has no capability, no host path, a read-only root."""
+
+    image: str
+    arch: Arch
+    argv: tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    limits: Limits
+    network: bool = False
+    user: str = "0:0"
+    job: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a process in a container ended."""
+
+    code: int
+    """Exit status; 128 + N for signal N."""
+    out_of_memory: bool = False
+    """The engine says that the container ran into its memory limit."""
+    timed_out: bool = False
+    """The farm ended it at its deadline."""
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: the user's wish
+    """The run was interrupted while a container was at work."""
+
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class Workshop:
+    """One run's containers and volumes on one engine."""
+
+    client: docker.DockerClient
+    run: str
+    _live: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def volume(self, purpose: str) -> str:
+        """Make an empty volume of this run; `purpose` is part of its name. Return the name."""
+        name = f"farm-{self.run}-{purpose}"
+        with _translated("make a volume"):
+            self.client.volumes.create(name, labels=self._labels(""))
+        return name
+
+    def drop(self, volume: str) -> None:
+        """Remove a volume of this run that nothing uses any more."""
+        with _translated("remove a volume"):
+            self.client.api.remove_volume(volume, force=True)
+
+    def default_limits(self) -> tuple[int, float]:
+        """Return the memory in bytes (all but one GiB) and the CPUs of the engine."""
+        with _translated("ask the engine for its size"):
+            info = self.client.info()
+        return max(int(info["MemTotal"]) - _GIB, _GIB), float(info["NCPU"])
+
+    @contextmanager
+    def container(self, spec: Spec) -> Iterator[Container]:
+        """Create the container of `spec`, and remove it in the end whatever happens."""
+        if self._cancelled.is_set():
+            raise Cancelled
+        with _translated(f"create a container of {spec.image}"):
+            identity = self.client.api.create_container_from_config(
+                self._config(spec), platform=spec.arch.platform
+            )["Id"]
+        with self._lock:
+            self._live.add(identity)
+        try:
+            yield Container(self, identity, spec)
+        finally:
+            with self._lock:
+                self._live.discard(identity)
+            self._remove(identity)
+
+    @property
+    def cancelled(self) -> bool:
+        """True once `cancel` was called."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """End every running container of this run; their users get `Cancelled`."""
+        self._cancelled.set()
+        with self._lock:
+            live = tuple(self._live)
+        for identity in live:
+            self._kill(identity)
+
+    def close(self) -> None:
+        """Remove all that is left of this run on the engine."""
+        sweep(self.client, self.run)
+
+    def _kill(self, identity: str) -> None:
+        try:
+            self.client.api.kill(identity)
+        except APIError:
+            return  # it had ended by itself
+
+    def _remove(self, identity: str) -> None:
+        try:
+            self.client.api.remove_container(identity, force=True, v=True)
+        except NotFound:
+            return  # removed from outside
+        except APIError as error:
+            if error.status_code != requests.codes.conflict:  # removal already under way
+                raise
+
+    def _labels(self, job: str) -> dict[str, str]:
+        return {LABEL: "1", RUN_LABEL: self.run, **({JOB_LABEL: job} if job else {})}
+
+    def _config(self, spec: Spec) -> dict[str, Any]:
+        api = self.client.api
+        host = api.create_host_config(
+            binds=[f"{m.volume}:{m.path}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts],
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            read_only=True,
+            tmpfs={"/tmp": "exec,mode=1777"},  # noqa: S108 - the container's own
+            network_mode="bridge" if spec.network else "none",
+            mem_limit=spec.limits.memory,
+            memswap_limit=spec.limits.memory,
+            nano_cpus=int(spec.limits.cpus * 1e9),
+            pids_limit=spec.limits.pids,
+            init=True,
+        )
+        config: dict[str, Any] = api.create_container_config(
+            image=spec.image,
+            command=list(spec.argv),
+            entrypoint=[],
+            working_dir=spec.cwd,
+            environment=dict(spec.environment),
+            user=spec.user,
+            labels=self._labels(spec.job),
+            host_config=host,
+        )
+        return config
+
+
+class Container:
+    """One container that exists; made and removed by `Workshop.container`."""
+
+    def __init__(self, workshop: Workshop, identity: str, spec: Spec) -> None:
+        self._workshop = workshop
+        self._api = workshop.client.api
+        self.identity = identity
+        self.spec = spec
+
+    def put(self, path: str, archive: IO[bytes]) -> None:
+        """Unpack a tar archive at `path`, which lies in one of the container's volumes."""
+        with self._asked(f"put files into {path}"):
+            self._api.put_archive(self.identity, path, archive)
+
+    def start(self) -> None:
+        """Start the container's own command without waiting for it."""
+        with self._asked("start a container"):
+            self._api.start(self.identity)
+
+    def run(self, on_line: OnLine, *, on_error_line: OnLine | None = None) -> Ended:
+        """Run the container's command to its end; each line of output goes to a listener.
+
+        Lines of standard error go to `on_error_line`, where there is one. Raises `Cancelled`.
+        """
+        with self._asked("attach to a container"):
+            stream = self._api.attach(self.identity, stream=True, demux=True)
+        self.start()
+        with self._deadline() as timer:
+            with self._asked("read a container's output"):
+                _read_lines(stream, on_line, on_error_line or on_line)
+            with self._asked("wait for a container"):
+                code = int(self._api.wait(self.identity)["StatusCode"])
+                state = self._api.inspect_container(self.identity)["State"]
+        return self._ended(code, timer, out_of_memory=bool(state["OOMKilled"]))
+
+    def execute(
+        self,
+        argv: tuple[str, ...],
+        on_line: OnLine,
+        *,
+        on_error_line: OnLine | None = None,
+    ) -> Ended:
+        """Run one more process in the started container, in its environment; see `run`."""
+        with self._asked(f"run {argv[0]} in a container"):
+            identity = self._api.exec_create(
+                self.identity,
+                list(argv),
+                workdir=self.spec.cwd,
+                user=self.spec.user,
+            )["Id"]
+            stream = self._api.exec_start(identity, stream=True, demux=True)
+        with self._deadline() as timer:
+            with self._asked("read a process's output"):
+                _read_lines(stream, on_line, on_error_line or on_line)
+            with self._asked("ask how a process ended"):
+                code = self._api.exec_inspect(identity)["ExitCode"]
+                state = self._api.inspect_container(self.identity)["State"]
+        return self._ended(
+            137 if code is None else int(code), timer, out_of_memory=bool(state["OOMKilled"])
+        )
+
+    def get(self, path: str) -> IO[bytes]:
+        """Return a tar archive of `path`, rewound; the caller closes it.
+
+        Raises JobError when the container has no such path.
+        """
+        try:
+            chunks, _ = self._api.get_archive(self.identity, path)
+        except NotFound:
+            raise JobError(f"the container has no {path}") from None
+        archive: IO[bytes] = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
+        with self._asked(f"take {path} out of a container"):
+            for chunk in chunks:
+                archive.write(chunk)
+        archive.seek(0)
+        return archive
+
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[None]:
+        """As `_translated`; what fails because the run was interrupted is `Cancelled`."""
+        try:
+            with _translated(what):
+                yield
+        except SurroundingsError:
+            if self._workshop.cancelled:
+                raise Cancelled from None
+            raise
+
+    @contextmanager
+    def _deadline(self) -> Iterator[threading.Event]:
+        fired = threading.Event()
+
+        def end() -> None:
+            fired.set()
+            self._workshop._kill(self.identity)  # noqa: SLF001 - the two classes are one unit
+
+        timer = threading.Timer(self.spec.limits.deadline, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield fired
+        finally:
+            timer.cancel()
+
+    def _ended(self, code: int, timer: threading.Event, *, out_of_memory: bool) -> Ended:
+        if self._workshop.cancelled:
+            raise Cancelled
+        return Ended(code=code, out_of_memory=out_of_memory, timed_out=timer.is_set())
+
+
+def sweep(client: docker.DockerClient, run: str) -> None:
+    """Remove every container and volume of one run from the engine."""
+    wanted = {"label": [f"{RUN_LABEL}={run}"]}
+    with _translated("remove what a run left"):
+        for container in client.api.containers(all=True, filters=wanted):
+            try:
+                client.api.remove_container(container["Id"], force=True, v=True)
+            except NotFound:
+                continue
+        for volume in client.api.volumes(filters=wanted)["Volumes"] or ():
+            try:
+                client.api.remove_volume(volume["Name"], force=True)
+            except NotFound:
+                continue
+
+
+def _read_lines(
+    stream: Iterator[tuple[bytes | None, bytes | None]], on_out: OnLine, on_error: OnLine
+) -> None:
+    rests = [b"", b""]
+    for pair in stream:
+        for i, (chunk, listener) in enumerate(zip(pair, (on_out, on_error), strict=True)):
+            *whole, rests[i] = (rests[i] + (chunk or b"")).split(b"\n")
+            for line in whole:
+                listener(_text(line))
+    for rest, listener in zip(rests, (on_out, on_error), strict=True):
+        if rest:
+            listener(_text(rest))
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn the SDK's errors into the farm's, saying `what` the engine was asked to do."""
+    try:
+        yield
+    except APIError as error:
+        text = str(error.explanation or error)
+        if "no space left" in text.lower():
+            raise SurroundingsError(
+                f"the engine has no room left: could not {what} ({text})",
+                "Free room where the engine keeps its data, for example by "
+                "`docker system df` and `farm images prune`.",
+            ) from error
+        raise SurroundingsError(
+            f"the engine could not {what}: {text}", "Run farm doctor."
+        ) from error
+    except requests.RequestException as error:
+        raise SurroundingsError(
+            f"the engine went away: could not {what} ({error})", "Run farm doctor."
+        ) from error

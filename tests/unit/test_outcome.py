@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from farm.engine.containers import Ended
+from farm.steps.outcome import Reasons, explain
+
+
+def told(*lines: str) -> Reasons:
+    heard: list[str] = []
+    reasons = Reasons(heard.append)
+    for line in lines:
+        reasons(line)
+    assert heard == list(lines)
+    return reasons
+
+
+def test_the_first_compiler_error_is_the_reason() -> None:
+    reasons = told(
+        "   Compiling x v1.0.0 (/src)",
+        "warning: unused variable: `y`",
+        "error[E0425]: cannot find value `z` in this scope",
+        " --> src/lib.rs:3:5",
+        "error: aborting due to 1 previous error",
+        "error: could not compile `x` (lib) due to 1 previous error",
+        "💥 maturin failed",
+        "  Caused by: Failed to build a native library through cargo",
+    )
+    expected = "error[E0425]: cannot find value `z` in this scope"
+    assert explain(Ended(code=1), reasons, deadline=60) == expected
+
+
+def test_colours_are_no_part_of_a_reason() -> None:
+    reasons = told("\x1b[1m\x1b[91merror\x1b[0m\x1b[1m: linking failed\x1b[0m")
+    assert reasons.summary == "error: linking failed"
+
+
+def test_maturins_last_cause_counts_when_no_compiler_failed() -> None:
+    reasons = told(
+        "💥 maturin failed",
+        "  Caused by: Error ensuring manylinux_2_28 compliance",
+        '  Caused by: Your library is not compliant: ["libc.so.6 offending versions: GLIBC_2.33"]',
+    )
+    assert "GLIBC_2.33" in explain(Ended(code=1), reasons, deadline=60)
+
+
+def test_uvs_explanation_is_told_as_one_line() -> None:
+    reasons = told(
+        "  \u00d7 No solution found when resolving dependencies:",
+        "  \u2570\u2500\u25b6 Because numpy has no wheels with a matching Python ABI tag and x depends",
+        "      on numpy, we can conclude that x cannot be used.",
+    )
+    assert reasons.summary == (
+        "Because numpy has no wheels with a matching Python ABI tag and x depends "
+        "on numpy, we can conclude that x cannot be used."
+    )
+
+
+def test_a_tool_that_says_nothing_gives_its_status() -> None:
+    assert explain(Ended(code=7), told(), deadline=60) == "ended with status 7"
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        (Ended(code=137, out_of_memory=True), "limits.memory-gib"),
+        (Ended(code=137, timed_out=True), "deadline of 1.5 minutes"),
+        (Ended(code=137), "SIGKILL"),
+        (Ended(code=139), "SIGSEGV"),
+    ],
+)
+def test_a_killed_process_says_who_killed_it(ended: Ended, words: str) -> None:
+    assert words in explain(ended, told("error: whatever it wrote"), deadline=90)
