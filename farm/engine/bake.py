@@ -67,7 +67,7 @@ class Oven:
     def bake_seed(self, order: Order, say: Say) -> None:
         """Build the seed, from a root that the host's mmdebstrap makes."""
         with TemporaryDirectory(prefix="farm-image-") as temporary:
-            context = _context(order.recipe.folder, Path(temporary), {})
+            context = _context(order.recipe.folder, Path(temporary), {"inputs.json": order.inputs})
             say("unpacking the first root with the host's mmdebstrap")
             _mmdebstrap(order.recipe, str(context / "rootfs.tar"))
             self._run(order, context, say)
@@ -115,8 +115,10 @@ class Oven:
 
 def simulate_seed(recipe: Recipe) -> tuple[tuple[str, str, str], ...]:
     """Return name, version and architecture of each package that the seed would have today."""
-    output = _mmdebstrap(recipe, "/dev/null", "--simulate")
+    output = _mmdebstrap(recipe, "/dev/null", "--simulate", "--verbose")
     found = {(m["name"], m["version"], m["arch"]) for m in _SIMULATED.finditer(output)}
+    if not found:
+        raise SurroundingsError("mmdebstrap does not say which packages the first root would have")
     return tuple(sorted(found))
 
 

@@ -29,7 +29,7 @@ from farm.bases.recipes import (
     with_parents,
 )
 from farm.engine.bake import Order, Oven, recipes_directory, simulate_seed
-from farm.engine.resolve import Resolved, answer, request
+from farm.engine.resolve import Package, Resolved, answer, request
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Event, ImageProgress, Note, Warned
 from farm.model.targets import Arch, Interpreter
@@ -233,7 +233,7 @@ class _Making:
         self.progress(SEED, "looking at the archive")
         packages = simulate_seed(recipe)
         inputs = inputs_hash(self.book.hashes[SEED], {}, {"seed": packages})
-        self._take_or_bake(recipe, inputs, {}, lambda order, say: self.oven.bake_seed(order, say))
+        self._take_or_bake(recipe, inputs, {}, self.oven.bake_seed, _spoken(recipe, {}))
 
     def _resolve(self, rest: tuple[Recipe, ...]) -> Resolved:
         """Ask the archive once, for all needs of `rest`."""
@@ -277,15 +277,6 @@ class _Making:
         identities = {slot: sorted(p.identity for p in there) for slot, there in packages.items()}
         inputs = inputs_hash(self.book.hashes[recipe.name], parents, identities)
         labels = self._told(recipe, resolved)
-        text = json.dumps(
-            {
-                "packages": {slot: [asdict(p) for p in there] for slot, there in packages.items()},
-                "pins": [asdict(pin) for pin in recipe.pins],
-                "settings": dict(recipe.settings) | dict.fromkeys(()),
-            },
-            indent=1,
-            sort_keys=True,
-        )
         size = sum(p.size for there in packages.values() for p in there)
         size += sum(pin.size for pin in recipe.pins)
 
@@ -293,7 +284,7 @@ class _Making:
             self.oven.bake(order, say)
             self.bytes += size
 
-        self._take_or_bake(recipe, inputs, labels, bake, text)
+        self._take_or_bake(recipe, inputs, labels, bake, _spoken(recipe, packages))
 
     def _told(self, recipe: Recipe, resolved: Resolved) -> dict[str, str]:
         """Return the labels that say what is inside, its parents' among them."""
@@ -323,7 +314,7 @@ class _Making:
         inputs: str,
         labels: Mapping[str, str],
         bake: Callable[[Order, Callable[[str], None]], None],
-        text: str = "",
+        text: str,
     ) -> None:
         """Use the image of exactly these inputs, or bake it."""
         reference = f"farm/{recipe.name}:{inputs[:16]}"
@@ -356,6 +347,19 @@ class _Making:
     def progress(self, image: str, text: str, *, done: bool = False) -> None:
         """Emit how far an image is."""
         self.emit(ImageProgress(image=image, text=text, done=done))
+
+
+def _spoken(recipe: Recipe, packages: Mapping[str, Iterable[Package]]) -> str:
+    """Return what the scripts of an image read: its exact packages, pins and settings, as JSON."""
+    return json.dumps(
+        {
+            "packages": {slot: [asdict(p) for p in there] for slot, there in packages.items()},
+            "pins": [asdict(pin) for pin in recipe.pins],
+            "settings": dict(recipe.settings),
+        },
+        indent=1,
+        sort_keys=True,
+    )
 
 
 def _refuse_lost(rest: Iterable[Recipe], resolved: Resolved) -> None:

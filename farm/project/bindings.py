@@ -147,7 +147,7 @@ def _known(asked: str) -> Kind:
         return Kind(asked)
     except ValueError:
         raise UsageError(
-            f"unknown bindings {asked!r} in [tool.maturin]{nearest(asked, Kind)}",
+            f"unknown bindings {asked!r} in [tool.maturin]{nearest(asked, map(str, Kind))}",
             f"Known: {', '.join(Kind)}.",
         ) from None
 
@@ -197,6 +197,5 @@ def _has_program(crate: Crate) -> bool:
     if crate.table.table("package").flag("autobins") is False:
         return False
     source = crate.directory / "src"
-    return (source / "main.rs").is_file() or any(
-        (source / "bin").glob(pattern) for pattern in ("*.rs", "*/main.rs")
-    )
+    found = [source / "main.rs", *source.glob("bin/*.rs"), *source.glob("bin/*/main.rs")]
+    return any(path.is_file() for path in found)

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from farm.model.errors import UsageError
+from farm.project.disk import readable
 from farm.project.toml import Table, read_toml
 
 Key = tuple[str, ...]
@@ -77,6 +78,7 @@ class Flags:
     flags: tuple[str, ...]
 
 
+@readable()
 def fetch_config(root: Path, directory: Path, container_root: str) -> CargoConfig:
     """Return the part of the configuration of `directory` that fetching may use.
 
@@ -118,6 +120,7 @@ def local_directories(root: Path, directory: Path) -> tuple[Path, ...]:
     return tuple(path for path in dict.fromkeys(found) if path.is_dir())
 
 
+@readable()
 def compiler_flags(root: Path, directory: Path) -> tuple[Flags, ...]:
     """Return every `rustflags` that the configuration of `directory` below `root` sets."""
     found = []

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from farm.model.errors import UsageError
 from farm.project.cargo_config import local_directories
 from farm.project.crates import MANIFEST
 from farm.project.inspect import Project
@@ -91,8 +90,7 @@ def files(project: Project) -> Iterator[Path]:
     """Yield the files of the project's directory and of every crate that it reaches by path.
 
     Beside them go what pyproject.toml names elsewhere, vendored crates, and the terms, readme
-    and configuration that lie at the workspace root. Raises UsageError for a directory that
-    can't be read.
+    and configuration that lie at the workspace root.
     """
     yield from _walks(project, _roots(project))
     place = project.crate.workspace_root
@@ -112,7 +110,8 @@ def files_beside(project: Project, listed: set[Path]) -> Iterator[Path]:
 def vendored(project: Project) -> tuple[Path, ...]:
     """Return the directories that the project's cargo configuration takes crates from."""
     highest = Path(os.path.commonpath((project.root, project.crate.workspace_root)))
-    return local_directories(highest, project.root)
+    found = local_directories(highest, project.root)
+    return tuple(place for place in found if not project.root.is_relative_to(place))
 
 
 def _roots(project: Project) -> list[Path]:
@@ -123,7 +122,9 @@ def _roots(project: Project) -> list[Path]:
     roots += [
         d for d in project.directories if d != workspace.file.parent or "package" in workspace
     ]
-    roots += [project.root / named for named in project.pyproject.elsewhere]
+    named = [project.root / name for name in project.pyproject.elsewhere]
+    # One around the project would bring in what has nothing to do with it.
+    roots += [p for p in named if not project.root.is_relative_to(p.resolve())]
     return sorted({root.resolve() for root in roots if root.exists()})
 
 
@@ -144,21 +145,11 @@ def _walk(root: Path, pruner: Pruner, seen: set[Path]) -> Iterator[Path]:
         if directory in seen:
             continue
         seen.add(directory)
-        for entry in _entries(directory):
-            path = Path(entry.path)
-            if not entry.is_dir(follow_symlinks=False):
-                if not pruner.file(path):
-                    yield path
-            elif not pruner.directory(path):
-                todo.append(path)
-
-
-def _entries(directory: Path) -> list[os.DirEntry[str]]:
-    try:
         with os.scandir(directory) as entries:
-            return list(entries)
-    except OSError as error:
-        raise UsageError(
-            f"{directory} can't be read: {error.strerror}",
-            "Make it readable, or leave it out with source.exclude in [tool.farm].",
-        ) from None
+            for entry in entries:
+                path = Path(entry.path)
+                if not entry.is_dir(follow_symlinks=False):
+                    if not pruner.file(path):
+                        yield path
+                elif not pruner.directory(path):
+                    todo.append(path)

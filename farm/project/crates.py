@@ -89,6 +89,9 @@ class Locked:
 
     name: str
     version: Version
+    """Without what of SemVer's suffixes PEP 440 can't read."""
+    text: str
+    """The version as it is written."""
     path: bool
     """True when it has no source: a crate of the tree itself."""
     dependencies: tuple[str, ...]
@@ -294,15 +297,40 @@ def read_lock(crate: Crate) -> tuple[Locked, ...]:
     return tuple(_locked(package) for package in table.tables("package"))
 
 
+def check_fresh(crate: Crate, locked: tuple[Locked, ...]) -> None:
+    """Raise UsageError when Cargo.lock can't be that of `crate` as it is now.
+
+    What is told here without cargo is a changed version and a new dependency; the rest is told
+    by `cargo --locked`.
+    """
+    own = [package for package in locked if package.path and package.name == crate.name]
+    version = crate.inherited("version") or "0.0.0"
+    absent = {d.package for d in dependencies(crate)} - {package.name for package in locked}
+    if not own:
+        fault = f"{crate.name} is not in it"
+    elif version not in {package.text for package in own}:
+        fault = f"it has {crate.name} {own[0].text}, and Cargo.toml has {version}"
+    elif absent:
+        fault = f"{crate.name} depends on {', '.join(sorted(absent))}, not in it"
+    else:
+        return
+    place = crate.workspace_root
+    raise UsageError(
+        f"Cargo.lock in {place} is stale: {fault}",
+        f"Run `cargo update --workspace` in {place} and commit it.",
+    )
+
+
 def _locked(package: Table) -> Locked:
+    text = package.text("version") or "0"
     try:
-        # A SemVer pre-release or build part that PEP 440 can't read does not matter here.
-        version = _semver(package.text("version") or "0")
+        version = _semver(text)
     except InvalidVersion:
         raise package.fault("version", "a version") from None
     return Locked(
         name=package.text("name") or "",
         version=version,
+        text=text,
         path="source" not in package,
         dependencies=package.texts("dependencies"),
     )

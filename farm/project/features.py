@@ -182,5 +182,5 @@ def _named(by_name: Mapping[str, list[Locked]], entry: str) -> list[Locked]:
     name, _, rest = entry.partition(" ")
     version = rest.partition(" ")[0]
     found = by_name.get(name, [])
-    exact = [p for p in found if version and str(p.version) == version]
+    exact = [p for p in found if version and p.text == version]
     return exact or found

@@ -37,15 +37,18 @@ def run_git(directory: Path, *arguments: str) -> bytes:
 
     Raises GitFailedError when git fails, and FileNotFoundError when there is none.
     """
-    done = subprocess.run(
-        ("git", *_HARMLESS, *arguments),
-        cwd=directory,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_DEADLINE,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ("git", *_HARMLESS, *arguments),
+            cwd=directory,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_DEADLINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GitFailedError(f"it took longer than {_DEADLINE} s") from None
     if done.returncode:
         raise GitFailedError(done.stderr.decode(errors="replace").strip())
     return done.stdout

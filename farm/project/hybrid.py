@@ -93,8 +93,8 @@ _BUNDLE_ANYWAY = frozenset(
     }
 )
 """Crates that ask pkg-config only when told to, or build their own copy when it finds none."""
-_NATIVE = re.compile(r"\b(?:target-cpu|march|mcpu|mtune)=native\b")
-_PROFILE = re.compile(r"\bprofile-(?:use|generate)\b")
+_NATIVE = re.compile(r"(?:target-cpu|march|mcpu|mtune)=native\b")
+_PROFILE = re.compile(r"profile-(?:use|generate)\b")
 _FEATURE = re.compile(r'\btarget_feature\s*=\s*"(?!crt-static")')
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from farm.model.errors import UsageError
 from farm.model.targets import Abi
 from farm.project.bindings import Bindings, detect
-from farm.project.crates import LOCK, MANIFEST, Crate, Tree, read_lock
+from farm.project.crates import LOCK, MANIFEST, Crate, Tree, check_fresh, read_lock
+from farm.project.disk import readable
 from farm.project.features import Wanted, resolve
 from farm.project.pyproject import PyProject, read_pyproject
 
@@ -49,6 +50,7 @@ class Project:
         return self.bindings.abi
 
 
+@readable()
 def inspect(
     directory: Path, *, features: Sequence[str] = (), default_features: bool = True
 ) -> Project:
@@ -56,14 +58,15 @@ def inspect(
 
     `features` and `default_features` are what `[tool.farm]` or the command line add to
     `[tool.maturin]`. Raises UsageError, with a remedy, for whatever keeps it from being built:
-    no or a broken pyproject.toml or Cargo.toml, another build backend, no Cargo.lock, bindings
-    that can't be told.
+    no or a broken pyproject.toml or Cargo.toml, another build backend, no or a stale
+    Cargo.lock, bindings that can't be told.
     """
     root = directory.resolve()
     pyproject = read_pyproject(root)
     tree = Tree()
     crate = tree.crate(_manifest(root, pyproject))
     locked = read_lock(crate)
+    check_fresh(crate, locked)
     maturin = pyproject.maturin
     wanted = Wanted(
         features=tuple(dict.fromkeys((*maturin.features, *features))),

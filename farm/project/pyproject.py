@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from farm.model.errors import UsageError
 from farm.project.bindings import Conditional
+from farm.project.disk import readable
 from farm.project.toml import Table, read_toml
 
 PYPROJECT = "pyproject.toml"
@@ -66,6 +67,7 @@ class PyProject:
     warnings: tuple[str, ...]
 
 
+@readable()
 def read_pyproject(directory: Path) -> PyProject:
     """Return the pyproject.toml of the project in `directory`.
 
@@ -203,4 +205,4 @@ def _elsewhere(project: Table, maturin: Table) -> tuple[str, ...]:
     found = [readme, maturin.text("python-source"), maturin.text("data")]
     found += [part.get("file") for part in (readme, terms) if isinstance(part, dict)]
     found += maturin.table("sbom").texts("include")
-    return tuple(path for path in found if isinstance(path, str))
+    return tuple(path for path in found if isinstance(path, str) and "\0" not in path)

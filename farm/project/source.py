@@ -22,6 +22,7 @@ from pathspec import GitIgnoreSpec
 from farm.model.errors import UsageError
 from farm.project import closure, git
 from farm.project.crates import MANIFEST
+from farm.project.disk import readable
 from farm.project.inspect import Project
 
 EPOCH = 315532800
@@ -97,6 +98,7 @@ class Source:
                 _add(archive, file, mtime)
 
 
+@readable()
 def collect(project: Project, exclude: Iterable[str] = ()) -> Source:
     """Return the source of `project` without what `exclude` matches.
 

@@ -167,7 +167,7 @@ def show_report(console: Console, report: Report, path: str) -> None:
         for result in results:
             _show_result(console, result)
     for line in report.left_out:
-        console.print(Text(f"left out: {line}", style="dim"))
+        console.print(Text(line, style="dim"))
     if not report.checked:
         console.print(Text("no wheel was smoke-tested (--no-smoke)", style="yellow"))
     console.print(Text(f"{report.seconds:.0f} s; report: {path}", style="dim"))

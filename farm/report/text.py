@@ -15,7 +15,7 @@ def plan_text(plan: Plan) -> str:
     lines += _commands(plan.fetch)
     for job in plan.jobs:
         lines += ["", *_job(job)]
-    lines += [f"\nleft out: {line}" for line in plan.left_out]
+    lines += [f"\n{line}" for line in plan.left_out]
     lines += [f"\nwarning: {line}" for line in plan.warnings]
     lines += [f"\n{line}" for line in plan.notes]
     return "\n".join(lines)

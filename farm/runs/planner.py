@@ -156,7 +156,7 @@ def make_plan(
     """
     project, source = request.project, request.source
     selection = select.interpreters(project, available, request.pythons)
-    config = fetch_config(source.root, project.manifest.parent, SOURCE)
+    config = fetch_config(source.root, project.root, SOURCE)
     jobs = [
         _job(request, wheel, arch, engine_arch) for wheel in selection.wheels for arch in arches
     ]

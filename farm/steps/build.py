@@ -13,15 +13,22 @@ from farm.model.errors import JobError
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Build, Command, Job
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter, Mode, Target
+from farm.project.bindings import Kind
 from farm.project.inspect import Project
 from farm.steps.context import Context, Log, Volumes
-from farm.steps.outcome import Reasons, explain
+from farm.steps.outcome import Reasons, failure
 
 
 def build_argv(
-    target: Target, interpreter: str, settings: Settings, project: Project, *, out: str
+    target: Target,
+    builder: Interpreter,
+    settings: Settings,
+    project: Project,
+    *,
+    interpreter: str,
+    out: str,
 ) -> tuple[str, ...]:
-    """Return maturin's command line for `target`, with `interpreter` as an explicit path.
+    """Return maturin's command line for `target`, built on `builder`, whose path is `interpreter`.
 
     `--target` is always given: without it maturin names the wheel after the compiler's own
     architecture. Features of `[tool.maturin]` are repeated where the settings add some, since
@@ -41,19 +48,19 @@ def build_argv(
     if settings.no_default_features:
         argv += ["--no-default-features"]
     if settings.features:
-        argv += ["--features", ",".join(_features(target, project))]
+        argv += ["--features", ",".join(_features(project, builder))]
     return (*argv, *settings.cargo_args)
 
 
-def _features(target: Target, project: Project) -> tuple[str, ...]:
+def _features(project: Project, builder: Interpreter) -> tuple[str, ...]:
     conditional = project.pyproject.maturin.conditional
-    held = (c.feature for c in conditional if c.holds(target.interpreter))
+    held = (c.feature for c in conditional if c.holds(builder))
     return tuple(dict.fromkeys((*project.wanted.features, *held)))
 
 
 def plan_build(
     target: Target,
-    interpreter: Interpreter,
+    builder: Interpreter,
     settings: Settings,
     project: Project,
     *,
@@ -63,7 +70,7 @@ def plan_build(
     epoch: int,
     out: str,
 ) -> Build:
-    """Return how the wheel for `target` is built on `interpreter` in `mode`.
+    """Return how the wheel for `target` is built on `builder` in `mode`.
 
     `project_path` is the project's directory below the source root, `epoch` is
     SOURCE_DATE_EPOCH, `out` where the container leaves the wheel.
@@ -71,7 +78,7 @@ def plan_build(
     emulated = mode is Mode.EMULATED
     image = f"{'emulated' if emulated else 'builder'}-{target.arch}"
     environment = debian.build_environment(
-        arch=target.arch, engine_arch=engine_arch, mode=mode, interpreter=interpreter
+        arch=target.arch, engine_arch=engine_arch, mode=mode, interpreter=builder
     ) | {
         "CARGO_HOME": CARGO_HOME,
         "CARGO_TARGET_DIR": f"{WORK}/{'emulated' if emulated else 'target'}",
@@ -79,17 +86,17 @@ def plan_build(
         "HOME": f"{WORK}/home",
         "SOURCE_DATE_EPOCH": str(epoch),
     }
-    path = interpreter.path
+    path = builder.path
     prepare: tuple[Command, ...] = ()
-    if project.pyproject.build_requires:
-        venv = f"{WORK}/env/{target.arch}-{interpreter.abi_tag}"
-        path = f"{venv}/bin/python3.{interpreter.minor}"
-        prepare = _environment_of(project, interpreter, venv, image, target.arch, environment)
+    if requires := _requires(project):
+        venv = f"{WORK}/env/{target.arch}-{builder.abi_tag}"
+        path = f"{venv}/bin/python3.{builder.minor}"
+        prepare = _environment_of(requires, builder, venv, image, target.arch, environment)
         environment |= {"PATH": f"{environment['PATH']}:{venv}/bin", "VIRTUAL_ENV": venv}
     command = Command(
         image=image,
         arch=target.arch,
-        argv=build_argv(target, path, settings, project, out=out),
+        argv=build_argv(target, builder, settings, project, interpreter=path, out=out),
         cwd=f"{SOURCE}/{project_path}".removesuffix("/."),
         environment=environment | settings.environment,
         network=settings.network,
@@ -97,15 +104,24 @@ def plan_build(
     return Build(mode=mode, linker=debian.LINKER, prepare=prepare, command=command)
 
 
+def _requires(project: Project) -> tuple[str, ...]:
+    """Return `build-system.requires` less maturin, and what maturin adds to it for its bindings."""
+    requires = [str(requirement) for requirement in project.pyproject.build_requires]
+    names = {requirement.name for requirement in project.pyproject.build_requires}
+    if project.bindings.kind is Kind.CFFI and "cffi" not in names:
+        requires.append("cffi")
+    return tuple(requires)
+
+
 def _environment_of(
-    project: Project,
-    interpreter: Interpreter,
+    requires: tuple[str, ...],
+    builder: Interpreter,
     venv: str,
     image: str,
     arch: Arch,
     environment: Mapping[str, str],
 ) -> tuple[Command, ...]:
-    """Return the commands that install `build-system.requires`, less maturin, from wheels."""
+    """Return the commands that make the virtual environment `venv` with `requires`, from wheels."""
     install = ("uv", "pip", "install", "--only-binary", ":all:", "--python", venv)
     return tuple(
         Command(
@@ -123,8 +139,8 @@ def _environment_of(
             network=True,
         )
         for argv in (
-            ("uv", "venv", "--no-project", "--clear", "--python", interpreter.path, venv),
-            (*install, *map(str, project.pyproject.build_requires)),
+            ("uv", "venv", "--no-project", "--clear", "--python", builder.path, venv),
+            (*install, *requires),
         )
     )
 
@@ -143,7 +159,7 @@ def build(context: Context, job: Job, how: Build, volumes: Volumes, log: Log) ->
         with context.workshop.container(spec) as container:
             ended = container.run(reasons)
             if ended.code:
-                raise JobError(explain(ended, reasons, deadline=deadline))
+                raise failure(ended, reasons, deadline=deadline)
             if command is how.command:
                 with container.get(job.out) as archive:
                     return take_wheel(archive, context.directory / "built" / job.id)

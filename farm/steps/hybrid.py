@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from farm.engine.containers import Container
 from farm.model.errors import FarmError, JobError
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
 from farm.model.targets import Arch
-from farm.project.cargo_config import compiler_flags
+from farm.project.cargo_config import Flags, compiler_flags
 from farm.project.hybrid import build_scripts, findings
 from farm.project.inspect import Project
 from farm.project.source import Source
@@ -46,11 +47,21 @@ def hybrid_warnings(
             found = findings(
                 build_scripts(_metadata(container, arch, manifest), arch),
                 lambda path: _text(container, path),
-                flags=compiler_flags(source.root, project.manifest.parent),
+                flags=(*compiler_flags(source.root, project.root), *_environment_flags(context)),
                 pgo=project.pyproject.maturin.pgo,
             )
             lines |= dict.fromkeys(each.line for each in found)
     return tuple(lines)
+
+
+def _environment_flags(context: Context) -> tuple[Flags, ...]:
+    """Return the compiler flags that the settings put into the build's environment."""
+    found = context.settings.environment
+    return tuple(
+        Flags(file=Path("[tool.farm]"), key=f"environment.{key}", flags=tuple(value.split()))
+        for key, value in found.items()
+        if key.endswith("RUSTFLAGS")
+    )
 
 
 def _metadata(container: Container, arch: Arch, manifest: str) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from farm.engine.containers import Ended, OnLine
+from farm.model.errors import FarmError, JobError, SurroundingsError
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _COMPILER = re.compile(r"(?:error(?:\[E\d+\])?|fatal error): ")
 _SUMMARY_OF_CARGO = ("error: could not compile", "error: aborting due to")
 _CAUSE = re.compile(r"(?:Caused by|Cause): +(.*)")
+_NO_ROOM = "No space left on device"
 _UV = "\u2570\u2500\u25b6 "
 """What uv writes before its explanation, which goes on over indented lines."""
 
@@ -25,6 +27,7 @@ class Reasons:
         self._cause = ""
         self._uv: list[str] = []
         self._last = ""
+        self.no_room = False
 
     def __call__(self, line: str) -> None:
         """Take one line of output."""
@@ -34,6 +37,7 @@ class Reasons:
         if not text:
             return
         self._last = text
+        self.no_room = self.no_room or _NO_ROOM in text
         if text.startswith(_UV):
             self._uv = [text.removeprefix(_UV)]
         elif self._uv and plain.startswith(" "):
@@ -49,6 +53,16 @@ class Reasons:
     def summary(self) -> str:
         """The first compiler error, else what uv explains, else the last cause, else line."""
         return self._compiler or " ".join(self._uv) or self._cause or self._last
+
+
+def failure(ended: Ended, reasons: Reasons, *, deadline: float) -> FarmError:
+    """Return the error that a process's failure is: the job's own, or that of a full disk."""
+    if reasons.no_room:
+        return SurroundingsError(
+            f"the engine has no room left: {reasons.summary}",
+            "Free room where the engine keeps its data (docker system df).",
+        )
+    return JobError(explain(ended, reasons, deadline=deadline))
 
 
 def explain(ended: Ended, reasons: Reasons, *, deadline: float) -> str:

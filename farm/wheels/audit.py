@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from auditwheel.policy import Policy, WheelPolicies
 
 _SYMBOLS_SHOWN = 5
+_FPECTL = {"PyFPE_jbuf", "PyFPE_dummy", "PyFPE_counter"}
 
 
 class Severity(StrEnum):
@@ -178,8 +179,9 @@ def _content_findings(wheel: Wheel, target: Target) -> Iterator[Finding]:
     else:
         for extension in wheel.extensions:
             if extension.soabi not in _soabis(target):
-                text = f"a {target.abi_tag} wheel for {target.arch} can't import {extension.module}"
-                yield _error(f"{text} by this name", extension.file)
+                who = f"no interpreter of {target.abi_tag} on {target.arch}"
+                text = f"{who} imports {extension.module} from a file of this name"
+                yield _error(text, extension.file)
     for file in wheel.elf_files:
         if PurePosixPath(file).parts[1:2] == ("purelib",):
             yield _error("is compiled, and goes to purelib", file)
@@ -243,6 +245,8 @@ def _breaches(elf: Elf, elfs: Sequence[Elf], policy: Policy) -> Iterator[str]:
         used = sorted(names & elf.undefined) if library in elf.needed else []
         if used:
             yield f"uses {_some(used)} of {library}, which {policy.name} rules out"
+    if used := sorted(_FPECTL & elf.undefined):
+        yield f"uses {_some(used)}, which only Pythons built with fpectl had (PEP 513)"
     if elf.level:
         yield f"needs instructions of {elf.level}, which {policy.name} does not promise"
 

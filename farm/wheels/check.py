@@ -28,9 +28,9 @@ class Outcome(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the check program found in the container."""
+    """What the check program found in the container; no other JSON passes for it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ok: bool
     modules: tuple[Outcome, ...] = ()
@@ -43,7 +43,7 @@ class Answer(BaseModel):
     libc: str = ""
     """`glibc 2.36`, or empty for another one."""
     prefix: str = ""
-    elapsed: float = 0
+    elapsed: float
     """Seconds, interpreter start-up not counted."""
     error: str = ""
     """Why the program itself could not go on."""
@@ -87,6 +87,7 @@ def request(wheel: Wheel) -> bytes:
 def answer(lines: Iterable[str]) -> Answer | None:
     """Return the check program's answer from its output, or None if it came to none.
 
+    None is a failure whatever the exit status: a module can end the process with status 0.
     Other processes of the check may have written lines of their own before and after.
     """
     for line in reversed([line for line in lines if line.startswith("{")]):

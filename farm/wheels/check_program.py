@@ -46,8 +46,12 @@ def main() -> int:
 def check(request: dict[str, Any]) -> dict[str, Any]:
     """Return what came of every module, script and the version that `request` names."""
     own = Path(__file__).resolve().parent
-    sys.path[:] = [p for p in sys.path if p and Path(p).resolve() != own]
-    modules = [check_module(name) for name in request["modules"]]
+    path = [p for p in sys.path if p and Path(p).resolve() != own]
+    modules = []
+    for name in request["modules"]:
+        sys.path[:] = path  # whatever the one before made of it
+        modules.append(check_module(name))
+    sys.path[:] = path
     scripts = [check_script(name) for name in request["scripts"]]
     version = check_version(request["name"], request["version"])
     return {

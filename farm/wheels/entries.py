@@ -62,7 +62,7 @@ def _entry_faults(entry: ZipInfo) -> Iterator[str]:
             f"entry {name!r} is compressed with method {entry.compress_type};"
             " installers read stored and deflated ones only"
         )
-    if entry.is_dir() and entry.file_size:
+    if _is_directory(entry) and entry.file_size:
         yield f"directory entry {name!r} has contents"
 
 
@@ -82,10 +82,14 @@ def _name_fault(name: str) -> str:
     return ""
 
 
+def _is_directory(entry: ZipInfo) -> bool:
+    return entry.filename.endswith("/")  # ZipInfo.is_dir fails on an empty name
+
+
 def _clashes(entries: list[ZipInfo]) -> Iterator[str]:
     counted = Counter(e.filename for e in entries)
     yield from (f"entry {n!r} is there {times} times" for n, times in counted.items() if times > 1)
-    files = {e.filename for e in entries if not e.is_dir()}
+    files = {e.filename for e in entries if not _is_directory(e)}
     above = {str(p) for f in files for p in PurePosixPath(f).parents}
-    both = files & (above | {e.filename.rstrip("/") for e in entries if e.is_dir()})
+    both = files & (above | {e.filename.rstrip("/") for e in entries if _is_directory(e)})
     yield from (f"entry {name!r} is a file and a directory" for name in sorted(both))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "common"))
 from packages import fetch, say, unpack
-from relocate import LOADERS, copy_libraries, patch
+from relocate import copy_libraries, patch
 
 NATIVE = Path("/native")
 WORK = Path("/tmp")
@@ -71,31 +71,27 @@ class Layout:
                 text = text.replace(f"{quote}/usr{quote}", f"{quote}{self.prefix}{quote}")
             path.write_text(text)
 
-    def compile(self, native_arch: str) -> None:
+    def compile(self) -> None:
         """Compile the modules with the native interpreter of the same version.
 
         Unchecked, so that no interpreter ever looks at a source's time again.
         """
-        runs_here = self.out if native_arch == self.arch else NATIVE
-        home = runs_here / f"opt/python/{self.slot}"
-        program = home / f"bin/python{self.version}"
+        program = Path(self.prefix) / "bin/python"
         if not program.exists():
             say(f"{self.slot}: no native interpreter to compile its modules with")
             return
-        loader = home / "lib" / Path(LOADERS[native_arch]).name
-        run = [str(loader), "--library-path", str(home / "lib"), str(program), "-I"]
-        words = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+        words = ["-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
         words += ["-s", str(self.home), "-p", self.prefix, str(self.modules)]
-        subprocess.run([*run, *words], check=True, env={"PYTHONHASHSEED": "0"})
+        subprocess.run([str(program), *words], check=True, env={"PYTHONHASHSEED": "0"})
 
 
-def make(layout: Layout, closure: list[dict[str, object]], native_arch: str) -> None:
+def make(layout: Layout, closure: list[dict[str, object]]) -> None:
     """Make one interpreter, whole."""
     unpack(fetch(closure, WORK / "debs" / layout.slot), layout.root)
     layout.copy()
     layout.copy_headers()
     layout.rename_prefix()
-    layout.compile(native_arch)
+    layout.compile()
     shutil.rmtree(layout.root)
     say(f"{layout.slot} is ready")
 
@@ -104,15 +100,13 @@ def main() -> None:
     """Make all interpreters side by side."""
     inputs = json.loads((Path(__file__).parent / "inputs.json").read_text())
     out = Path(sys.argv[1])
-    arch, native_arch = inputs["settings"]["arch"], inputs["settings"]["engine_arch"]
+    settings = inputs["settings"]
+    runs_here = out if settings["arch"] == settings["engine_arch"] else NATIVE
+    Path("/opt").mkdir(exist_ok=True)
+    Path("/opt/python").symlink_to(runs_here / "opt/python")
     with ThreadPoolExecutor(2) as pool:
         futures = [
-            pool.submit(
-                make,
-                Layout(slot, inputs["settings"][slot], arch, out),
-                closure,
-                native_arch,
-            )
+            pool.submit(make, Layout(slot, settings[slot], settings["arch"], out), closure)
             for slot, closure in inputs["packages"].items()
         ]
     for future in futures:

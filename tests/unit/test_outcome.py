@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from farm.engine.containers import Ended
-from farm.steps.outcome import Reasons, explain
+from farm.model.errors import ExitCode
+from farm.steps.outcome import Reasons, explain, failure
 
 
 def told(*lines: str) -> Reasons:
@@ -71,3 +72,10 @@ def test_a_tool_that_says_nothing_gives_its_status() -> None:
 )
 def test_a_killed_process_says_who_killed_it(ended: Ended, words: str) -> None:
     assert words in explain(ended, told("error: whatever it wrote"), deadline=90)
+
+
+def test_a_full_disk_is_no_fault_of_the_job() -> None:
+    reasons = told("error: failed to write /work/x.rmeta: No space left on device (os error 28)")
+    error = failure(Ended(code=101), reasons, deadline=60)
+    assert error.exit_code is ExitCode.SURROUNDINGS
+    assert "room" in error.message

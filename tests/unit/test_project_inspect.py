@@ -62,7 +62,8 @@ def test_the_version_comes_from_cargo_where_pyproject_has_none(
 ) -> None:
     text = PYPROJECT.replace('version = "1.2.3"', dynamic)
     cargo = CARGO.replace("1.2.3", "4.5.6")
-    assert project(tmp_path, pyproject=text, cargo=cargo).version == "4.5.6"
+    lock = LOCK.replace("1.2.3", "4.5.6")
+    assert project(tmp_path, pyproject=text, cargo=cargo, lock=lock).version == "4.5.6"
 
 
 def test_name_and_version_may_be_inherited_from_the_workspace(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_name_and_version_may_be_inherited_from_the_workspace(tmp_path: Path) ->
             "Cargo.toml": '[workspace]\nmembers = ["python/*"]\n[workspace.package]\n'
             'version = "7.0.1"\n[workspace.dependencies]\n'
             'pyo3 = { version = "0.29", features = ["abi3-py310"] }\n',
-            "Cargo.lock": LOCK,
+            "Cargo.lock": LOCK.replace("1.2.3", "7.0.1"),
             "python/sample/Cargo.toml": '[package]\nname = "sample"\nversion.workspace = true\n'
             '[lib]\ncrate-type = ["cdylib"]\n[dependencies]\n'
             'pyo3 = { workspace = true, features = ["macros"] }\n',
@@ -162,6 +163,20 @@ def test_a_missing_lock_is_an_error_with_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cargo", "words"),
+    [
+        (CARGO.replace("1.2.3", "1.2.4"), "it has sample 1.2.3, and Cargo.toml has 1.2.4"),
+        (CARGO.replace("sample", "other"), "other is not in it"),
+        (CARGO + 'serde = "1"\nrand = "1"\n', "sample depends on rand, serde, not in it"),
+    ],
+)
+def test_a_stale_lock_is_an_error_with_the_command(tmp_path: Path, cargo: str, words: str) -> None:
+    error = fault(write(tmp_path, SIMPLE | {"Cargo.toml": cargo}))
+    assert f"Cargo.lock in {tmp_path} is stale: {words}" in error.message
+    assert "cargo update --workspace" in error.remedy
+
+
+@pytest.mark.parametrize(
     ("files", "words"),
     [
         ({"pyproject.toml": "[project\n"}, r"pyproject.toml is not valid TOML.*line 1, column 9"),
@@ -192,7 +207,7 @@ def test_a_missing_lock_is_an_error_with_the_command(tmp_path: Path) -> None:
         ({"Cargo.toml": CARGO.replace('"0.29"', "3")}, "dependencies.pyo3 is not a version or a"),
         ({"Cargo.toml": CARGO.replace('["cdylib"]', '"cdylib"')}, "crate-type is not an array"),
         (
-            {"Cargo.toml": '[package]\nname = "sample"\nversion = "1.0.0"\n[lib]\n'},
+            {"Cargo.toml": '[package]\nname = "sample"\nversion = "1.2.3"\n[lib]\n'},
             "makes neither a library for Python nor a program",
         ),
     ],

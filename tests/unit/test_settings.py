@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +49,22 @@ def test_all_faults_are_told_at_once() -> None:
 def test_the_schema_in_docs_is_that_of_the_model() -> None:
     kept = json.loads((ROOT / "docs" / "farm.schema.json").read_text(encoding="utf-8"))
     assert kept == schema(), "run: make schema"
+
+
+def documented() -> dict[str, Any]:
+    """Return key -> default of the table in docs/settings.md."""
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.-]+)` \| `(.*?)` \|", text, re.MULTILINE)
+    return {key: tomllib.loads(f"x = {default}")["x"] for key, default in rows}
+
+
+def defaults(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from defaults(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+def test_docs_tell_every_key_and_its_default() -> None:
+    assert documented() == dict(defaults(Settings().model_dump(mode="json", by_alias=True)))

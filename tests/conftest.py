@@ -1,0 +1,77 @@
+"""What tests of several kinds share: the command as users run it, and projects to run it on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECTS = Path(__file__).parent / "projects"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """One call of the command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def succeeded(self) -> Finished:
+        assert self.code == 0, self.err
+        return self
+
+    def failed(self, code: int) -> Finished:
+        """Assert the status, and that the user saw no traceback."""
+        assert self.code == code, f"status {self.code}: {self.err}"
+        assert "Traceback" not in self.err
+        assert self.err.strip()
+        return self
+
+
+Farm = Callable[..., Finished]
+
+
+@pytest.fixture(scope="session")
+def farm() -> Farm:
+    """Return a function that runs `farm` with arguments, as a user would."""
+
+    def run(
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+    ) -> Finished:
+        ended = subprocess.run(
+            [*prefix, sys.executable, "-m", "farm", *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | (environment or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Finished(code=ended.returncode, out=ended.stdout, err=ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that copies a project of `tests/projects` to where a test may change it."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(PROJECTS / name, tmp_path / name))
+
+    return copy

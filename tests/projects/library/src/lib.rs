@@ -1,0 +1,6 @@
+//! A C library.
+
+#[no_mangle]
+pub extern "C" fn library_answer() -> i32 {
+    42
+}

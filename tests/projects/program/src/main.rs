@@ -1,0 +1,3 @@
+fn main() {
+    println!("program for {}", std::env::consts::ARCH);
+}

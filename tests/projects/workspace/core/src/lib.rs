@@ -1,0 +1,4 @@
+/// What the member is for.
+pub fn answer() -> i64 {
+    42
+}
