@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 
 import docker
-from packaging.version import InvalidVersion, Version
 
-from farm.engine import connection, emulation, images
+from farm import foreign
+from farm.engine import connection, images
 from farm.engine.connection import Facts
-from farm.engine.emulation import GUESTS, Emulation, State
+from farm.engine.emulation import GUESTS, Emulation
 from farm.engine.images import Image
-from farm.host import binfmt, certificates, packages, plugin
+from farm.findings import Diagnosis, Finding, Level, Repair
+from farm.host import certificates, packages, plugin
 from farm.host.ledger import Ledger, Registered
 from farm.model.errors import SurroundingsError
 from farm.model.targets import Arch
@@ -30,63 +28,6 @@ ROOM_TO_WORK = 2 * GIB
 """Bytes that it must have free with the images in place."""
 
 _PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-class Repair(IntEnum):
-    """What `farm doctor --fix` can do, in the order in which one thing needs another."""
-
-    PACKAGES = 1
-    PLUGIN = 2
-    MOUNT = 3
-    EMULATION = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    subject: str
-    level: Level
-    text: str
-    remedy: str = ""
-    """What to do, as whole sentences."""
-    commands: tuple[str, ...] = ()
-    """What to type, as root where the remedy says so."""
-    repair: Repair | None = None
-    """What `--fix` does about it."""
-    change: str = ""
-    """What that repair changes, for the user to read before it does."""
-    arch: Arch | None = None
-    """The architecture that it concerns."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """All that was found."""
-
-    findings: tuple[Finding, ...]
-    emulations: tuple[Emulation, ...] = ()
-
-    @property
-    def faults(self) -> tuple[Finding, ...]:
-        """What keeps the farm from working."""
-        return tuple(f for f in self.findings if f.level is Level.FAULT)
-
-    def require(self) -> None:
-        """Raise SurroundingsError with every fault and its remedy, if there is a fault."""
-        if self.faults:
-            raise SurroundingsError(
-                "the surroundings are not fit: " + "; ".join(f.text for f in self.faults),
-                "\n".join(line for f in self.faults for line in (f.remedy, *f.commands) if line),
-            )
 
 
 def examine(arches: tuple[Arch, ...], *, ledger: Ledger) -> Diagnosis:
@@ -108,10 +49,10 @@ def _examine(
 ) -> Diagnosis:
     with ThreadPoolExecutor() as pool:
         buildx = pool.submit(_buildx)
-        foreign = tuple(arch for arch in arches if arch is not facts.arch)
-        there = images.find(client, (*_stock(arches), *tools_of(foreign)))
+        others = tuple(arch for arch in arches if arch is not facts.arch)
+        there = images.find(client, (*_stock(arches), *foreign.tools_of(others)))
         stock = tuple(name for name in _stock(arches) if name in there)
-        found = [_emulation(client, facts, arch, ledger, there) for arch in foreign]
+        found = [_emulation(client, facts, arch, ledger, there) for arch in others]
         findings = (
             _engine(facts),
             _room(facts, ready=all(name in there for name in _stock(arches))),
@@ -247,11 +188,6 @@ def _network() -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def tools_of(arches: tuple[Arch, ...]) -> tuple[str, ...]:
-    """Return the names of the images that foreign architectures are tried and emulated with."""
-    return tuple(f"{kind}-{arch}" for arch in arches for kind in ("qemu", "probe"))
-
-
 def _emulation(
     client: docker.DockerClient,
     facts: Facts,
@@ -259,149 +195,10 @@ def _emulation(
     ledger: Ledger,
     there: Mapping[str, Image],
 ) -> tuple[Finding, Emulation]:
-    state = emulation_of(client, facts, arch, there)
+    state = foreign.emulation_of(client, facts, arch, there)
     was_ours = _was_registered(arch, facts, ledger)
-    newest = newest_qemu(arch, there)
-    return judge(state, arch, facts, was_ours=was_ours, newest=newest), state
-
-
-def emulation_of(
-    client: docker.DockerClient, facts: Facts, arch: Arch, there: Mapping[str, Image]
-) -> Emulation:
-    """Find out whether the engine runs programs of `arch`.
-
-    By running one, if the images for it are `there`; else by what can be seen from here.
-    """
-    if arch is facts.arch:
-        return Emulation(arch=arch, state=State.NATIVE)
-    guest = GUESTS[arch]
-    qemu, program = (there.get(name) for name in tools_of((arch,)))
-    if qemu and program:
-        return emulation.probe(client, guest, image=program.reference, tools=qemu.reference)
-    if not facts.local:
-        return Emulation(arch=arch, state=State.UNTRIED)
-    table = emulation.local_table()
-    handler = table.handler(guest)
-    if not table.mounted:
-        return Emulation(arch=arch, state=State.UNMOUNTED)
-    return Emulation(arch=arch, state=State.UNTRIED if handler else State.MISSING, handler=handler)
-
-
-def newest_qemu(arch: Arch, there: Mapping[str, Image]) -> str:
-    """Return the version of the farm's own QEMU for `arch`; empty without its image."""
-    image = there.get(f"qemu-{arch}")
-    upstream = re.match(
-        r"(?:\d+:)?(\d+(?:\.\d+)*)", image.versions.get("qemu", "") if image else ""
-    )
-    return upstream[1] if upstream else ""
-
-
-def is_older(version: str, newest: str) -> bool:
-    """Tell whether QEMU `version` is older than `newest`; not, where either is not known."""
-    try:
-        return Version(version) < Version(newest)
-    except InvalidVersion:
-        return False
-
-
-def judge(
-    found: Emulation, arch: Arch, facts: Facts, *, was_ours: bool, newest: str = ""
-) -> Finding:
-    """Say what the state of an architecture's emulation means.
-
-    `was_ours` is whether the ledger says that the farm's handler was registered on the engine;
-    `newest` the version of the farm's own QEMU, where that is known.
-    """
-    guest = GUESTS[arch]
-    by = f"{found.handler.name} ({found.handler.flags})" if found.handler else "a handler"
-    register = f"registers QEMU for {arch} in binfmt_misc of {facts.host}, as {guest.handler}"
-    again = ("farm doctor --fix",)
-    match found.state:
-        case State.NATIVE:
-            return _about(arch, Level.OK, "the engine's own")
-        case State.WORKS:
-            return _working(found, arch, by, newest=newest, change=register)
-        case State.UNTRIED:
-            return _about(
-                arch,
-                Level.WARNING,
-                f"not tried yet, the image to try it with is missing"
-                f"{f'; there is {by}' if found.handler else ''}",
-                remedy="This makes the image and tries:",
-                commands=again,
-                change=f"{register}, if what is there does not work",
-            )
-        case State.UNMOUNTED:
-            return _unmounted(arch, facts, register)
-        case State.MISSING:
-            gone = ": its handler is gone, as after a restart of the machine" if was_ours else ""
-            return _about(
-                arch,
-                Level.FAULT,
-                f"no {arch} emulation on this engine{gone}",
-                remedy="Register the farm's QEMU:",
-                commands=again,
-                change=register,
-            )
-        case State.BROKEN:
-            whose = "the farm's own" if found.handler and was_ours else "not the farm's"
-            return _about(
-                arch,
-                Level.FAULT,
-                f"{arch} emulation is broken: programs go to {by}, {whose}, which "
-                f"fails with: {found.error}",
-                remedy="Register the farm's QEMU, which then comes before it:",
-                commands=again,
-                change=f"{register}; other handlers stay as they are",
-            )
-
-
-def _working(found: Emulation, arch: Arch, by: str, *, newest: str, change: str) -> Finding:
-    qemu = f"QEMU {found.version}" if found.version else "emulation of unknown version"
-    if not is_older(found.version, newest):
-        return _about(arch, Level.OK, f"{qemu}, by {by}")
-    return _about(
-        arch,
-        Level.WARNING,
-        f"{qemu}, by {by}; the farm's is {newest}, and a newer one is much faster",
-        remedy="Put the farm's before it:",
-        commands=("farm doctor --fix",),
-        change=f"{change}; other handlers stay as they are",
-    )
-
-
-def _about(
-    arch: Arch,
-    level: Level,
-    text: str,
-    *,
-    remedy: str = "",
-    commands: tuple[str, ...] = (),
-    change: str = "",
-) -> Finding:
-    return Finding(
-        subject=f"{arch}",
-        level=level,
-        text=text,
-        remedy=remedy,
-        commands=commands,
-        repair=Repair.EMULATION if change else None,
-        change=change,
-        arch=arch,
-    )
-
-
-def _unmounted(arch: Arch, facts: Facts, register: str) -> Finding:
-    return Finding(
-        subject=f"{arch}",
-        level=Level.FAULT,
-        text=f"no {arch} emulation on this engine: binfmt_misc is not mounted on {facts.host}",
-        remedy="Mount it, as root on that machine, then register the farm's QEMU:",
-        commands=(" ".join(binfmt.MOUNT), "farm doctor --fix"),
-        repair=Repair.MOUNT if facts.local else Repair.EMULATION,
-        change=f"mounts binfmt_misc on {facts.host}, and {register}",
-        arch=arch,
-    )
+    newest = foreign.newest_qemu(arch, there)
+    return foreign.judge(state, arch, facts, was_ours=was_ours, newest=newest), state
 
 
 def _was_registered(arch: Arch, facts: Facts, ledger: Ledger) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 import docker
 
-from farm import doctor
-from farm.doctor import Diagnosis, Finding, Level, Repair
+from farm import doctor, foreign
 from farm.engine import connection, emulation, images
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, State
 from farm.engine.images import Image
+from farm.findings import Diagnosis, Finding, Level, Repair
 from farm.host import binfmt, packages, plugin
 from farm.host.ledger import Change, Ledger, Mounted, Packages, Registered, Written
 from farm.model.errors import SurroundingsError
@@ -109,7 +109,7 @@ def _mount(_: tuple[Arch, ...], ledger: Ledger, emit: Emit) -> None:
 def _emulate(arches: tuple[Arch, ...], ledger: Ledger, emit: Emit) -> None:
     with connection.connect() as client:
         facts = connection.facts(client)
-        tools = images.ensure(client, doctor.tools_of(arches), emit=emit)
+        tools = images.ensure(client, foreign.tools_of(arches), emit=emit)
         for arch in arches:
             _emulate_one(client, facts, arch, tools, ledger, emit)
 
@@ -123,8 +123,8 @@ def _emulate_one(
     emit: Emit,
 ) -> None:
     """Register the farm's QEMU for `arch`, unless one that is as new runs its programs already."""
-    found = doctor.emulation_of(client, facts, arch, tools)
-    if found.works and not doctor.is_older(found.version, doctor.newest_qemu(arch, tools)):
+    found = foreign.emulation_of(client, facts, arch, tools)
+    if found.works and not foreign.is_older(found.version, foreign.newest_qemu(arch, tools)):
         return
     if found.state is State.UNMOUNTED and facts.local:
         if os.geteuid() != 0:

@@ -11,7 +11,7 @@ from farm.model.errors import ExitCode, SurroundingsError, UsageError
 from farm.model.targets import Arch
 
 if TYPE_CHECKING:
-    from farm.doctor import Diagnosis, Finding
+    from farm.findings import Diagnosis, Finding
 
 EXAMPLES = """
 [bold]Examples[/bold]

@@ -311,7 +311,9 @@ def _run(
         ),
     )
     try:
-        identity = api.create_container_from_config(config, platform=platform)["Id"]
+        identity = api.create_container_from_config(  # type: ignore[no-untyped-call]
+            config, platform=platform
+        )["Id"]
     except APIError as refused:
         raise SurroundingsError(
             f"the engine could not make a container of {image}: {refused.explanation}",

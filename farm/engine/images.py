@@ -245,8 +245,8 @@ class _Making:
         resolved = answer(text)
         self.progress("archive", "resolved", done=True)
         self.bytes += resolved.index_bytes
-        for warning in resolved.warnings:
-            self.emit(Warned(text=warning))
+        for text, places in resolved.second_choices().items():
+            self.emit(Warned(text=f"{' '.join(places)}: {text}"))
         _refuse_lost(rest, resolved)
         return resolved
 

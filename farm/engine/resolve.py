@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
 from farm.bases.debian import Selection
@@ -41,13 +41,23 @@ class Resolved:
     packages: Mapping[tuple[str, str], tuple[Package, ...]]
     lost: Mapping[tuple[str, str], tuple[str, ...]]
     """Why each candidate that could not be had could not."""
-    warnings: tuple[str, ...] = ()
+    suites: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """Which suites each need was had from."""
     index_bytes: int = 0
     """How much was downloaded to find out."""
 
     def of(self, image: str) -> dict[str, tuple[Package, ...]]:
         """Return the packages of one image, by slot."""
         return {slot: there for (name, slot), there in self.packages.items() if name == image}
+
+    def second_choices(self) -> dict[str, list[str]]:
+        """Return what was had otherwise than wanted: the first reason, and the places it struck."""
+        struck: dict[str, list[str]] = {}
+        for place, reasons in self.lost.items():
+            if place in self.suites:
+                text = f"{', '.join(self.suites[place])} instead of {reasons[0]}"
+                struck.setdefault(text, []).append("/".join(place))
+        return struck
 
     def versions(self, recipe: Recipe) -> dict[str, str]:
         """Return the versions that the labels of `recipe`'s image tell."""
@@ -82,7 +92,9 @@ def answer(text: str) -> Resolved:
             for place, found in read["found"].items()
         },
         lost={_place(place): tuple(reasons) for place, reasons in read["lost"].items()},
-        warnings=tuple(read["warnings"]),
+        suites={
+            _place(place): tuple(found["suites"]) for place, found in read["found"].items()
+        },
         index_bytes=read["index_bytes"],
     )
 
@@ -93,15 +105,26 @@ def _place(text: str) -> tuple[str, str]:
 
 
 def _candidates(need: Need) -> list[dict[str, object]]:
-    return [_spoken(selection) for selection in need.candidates]
+    """Return the candidates in the order they are tried, each also without its further suites.
+
+    A suite's updates may be gone, or only their files, while it is still there itself. Backports
+    are nothing without the suite that they are for.
+    """
+    spoken = []
+    for selection in need.candidates:
+        spoken.append(_spoken(selection))
+        if selection.suite.pockets and not selection.suite.target:
+            spoken.append({**_spoken(selection), "pockets": ()})
+    return spoken
 
 
 def _spoken(selection: Selection) -> dict[str, object]:
     """Return a selection as the resolve step reads it, in Debian's words."""
     suite = selection.suite
     return {
-        **asdict(suite),
         "suite": suite.name,
+        "pockets": suite.pockets,
+        "moving": suite.moving,
         "target": suite.name if suite.target else "",
         "arch": selection.arch.debian,
         "foreign": [arch.debian for arch in selection.foreign],

@@ -117,6 +117,7 @@ def _jobs(
         source=workshop.volume("source"),
         cargo=workshop.volume("cargo"),
         work=workshop.volume("work"),
+        linker=workshop.volume("linker"),
     )
     send_source(context, order.request.source, volumes, epoch=order.request.epoch)
     fetch(context, plan.fetch, volumes)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 
+from farm.bases import debian
 from farm.engine.containers import Limits, Mount, Spec, Workshop
 from farm.engine.images import Image
 from farm.host.certificates import VARIABLES, bundle
@@ -42,14 +43,17 @@ class Volumes:
     source: str
     cargo: str
     work: str
+    linker: str
+    """The linker's cache: filled from the image when it is first mounted, and written to."""
 
     def mounts(self, *writable: str) -> tuple[Mount, ...]:
         """Return all the mounts; those at the paths `writable` can be written to."""
         places = {SOURCE: self.source, CARGO_HOME: self.cargo, WORK: self.work}
-        return tuple(
+        mounts = [
             Mount(volume=volume, path=path, read_only=path not in writable)
             for path, volume in places.items()
-        )
+        ]
+        return (*mounts, Mount(volume=self.linker, path=debian.ZIG_CACHE))
 
 
 @dataclass(frozen=True, kw_only=True)

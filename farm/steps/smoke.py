@@ -190,7 +190,13 @@ def _run(container: Container, command: Command, log: Log, deadline: float) -> s
         reasons(line)
 
     ended = container.execute(command.argv, listen)
-    if not ended.code:
-        return ""
+    if f"{CHECK}/{_PROGRAM}" not in command.argv:
+        return explain(ended, reasons, deadline=deadline) if ended.code else ""
     told = answer(lines)
-    return (told.reason if told else "") or explain(ended, reasons, deadline=deadline)
+    if told is not None:
+        return told.reason
+    # A module that ends the process, whatever the status, leaves no answer.
+    importing = [line for line in lines if line.startswith("importing ")]
+    said = f"ended with status {ended.code}" if not ended.code else ""
+    said = said or explain(ended, reasons, deadline=deadline)
+    return f"{importing[-1]}: {said}" if importing else said

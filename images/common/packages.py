@@ -53,7 +53,9 @@ def fetch(closure: list[dict[str, object]], directory: Path) -> list[Path]:
     if missing:
         options = ["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "-qq"]
         words = [word for file in missing for word in file]
-        subprocess.run([APT_HELPER, *options, "download-file", *words], check=True)
+        done = subprocess.run([APT_HELPER, *options, "download-file", *words], check=False)
+        if done.returncode:
+            raise OSError("not all packages could be downloaded; apt's words are above")
     return list(wanted)
 
 

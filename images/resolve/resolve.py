@@ -5,12 +5,13 @@ given as the only argument:
 
     request:  {"needs": [{"id", "candidates": [{"suite", "pockets", "moving", "target", "arch",
                                                 "foreign", "packages", "leave_out"}, ...]}, ...]}
-    closures: {"found": {id: {"suite", "packages": [{"name", "version", "arch", "uri", "size",
-                                                     "sha256"}, ...]}},
-               "lost": {id: [reason, ...]}, "warnings": [text, ...], "index_bytes": n}
+    closures: {"found": {id: {"suites": [name, ...],
+                              "packages": [{"name", "version", "arch", "uri", "size", "sha256"},
+                                           ...]}},
+               "lost": {id: [reason, ...]}, "index_bytes": n}
 
-Of each need the first candidate that can be had is taken; `lost` has apt's own words for each
-one that could not, and costs nothing else. The archive's address is the one that mmdebstrap
+Of each need the first candidate that can be had is taken; `lost` has the reason for each one
+before it that could not, mostly in apt's own words, and costs nothing else. The archive's address is the one that mmdebstrap
 wrote into the seed; signatures are checked.
 """
 
@@ -25,7 +26,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import unquote
+from urllib.request import Request, urlopen
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ROOTS = Path("/tmp/resolve")
@@ -67,13 +70,13 @@ def sources(suites: list[str]) -> str:
 
 
 class PrivateApt:
-    """An apt with a root, sources and lists of its own, for one suite.
+    """An apt with a root, sources and lists of its own.
 
     The first of `arches` is the machine that it acts for.
     """
 
-    def __init__(self, suite: str, arches: list[str], *, moving: bool) -> None:
-        self.root = ROOTS / "-".join([suite, *arches])
+    def __init__(self, name: str, arches: list[str], *, moving: bool) -> None:
+        self.root = ROOTS / name
         shutil.rmtree(self.root, ignore_errors=True)
         for part in ("etc/apt/preferences.d", "state/lists/partial", "cache/archives/partial"):
             (self.root / part).mkdir(parents=True)
@@ -144,7 +147,28 @@ def resolve_selection(apt: PrivateApt, selection: dict[str, object]) -> list[dic
             )
     if not closure:
         raise LostError(f"apt names no package for {' '.join(selection['packages'])}")
+    if gone := missing([str(package["uri"]) for package in closure]):
+        raise LostError(f"{len(gone)} files that it lists are not there, such as {gone[0]}")
     return sorted(closure, key=lambda package: (package["name"], package["arch"]))
+
+
+def missing(uris: list[str]) -> list[str]:
+    """Return those of `uris` that the archive does not have, though its lists name them.
+
+    As happens where an architecture's support has ended, or a mirror is being updated.
+    """
+
+    def is_missing(uri: str) -> bool:
+        try:
+            urlopen(Request(uri, method="HEAD"), timeout=30).close()  # noqa: S310 (apt's own)
+        except HTTPError as error:
+            return error.code in {403, 404, 410}
+        except OSError:
+            return False  # the download has retries of its own
+        return False
+
+    with ThreadPoolExecutor(8) as pool:
+        return [uri for uri, gone in zip(uris, pool.map(is_missing, uris), strict=True) if gone]
 
 
 class Archive:
@@ -152,24 +176,19 @@ class Archive:
 
     def __init__(self) -> None:
         self.apts: dict[tuple[object, ...], PrivateApt | LostError] = {}
-        self.warnings: list[str] = []
 
     def read(self, selection: dict[str, object]) -> None:
-        """Read the package lists that `selection` needs, with or without the further suites."""
-        suite, pockets = str(selection["suite"]), list(selection["pockets"])
+        """Read the package lists that `selection` needs."""
         arches = [str(selection["arch"]), *selection["foreign"]]
-        say(f"reading the package lists of {suite} for {arches[0]}")
-        apt = PrivateApt(suite, arches, moving=bool(selection["moving"]))
+        say(f"reading the package lists of {selection['suite']} for {arches[0]}")
+        suites = [str(selection["suite"]), *selection["pockets"]]
+        apt = PrivateApt("-".join([*suites, *arches]), arches, moving=bool(selection["moving"]))
         try:
-            apt.update([suite, *pockets])
-        except LostError as whole:
-            try:
-                apt.update([suite])
-            except LostError as fault:
-                self.apts[key(selection)] = fault
-                return
-            self.warnings.append(f"{suite} is used without {', '.join(pockets)}: {whole}")
-        self.apts[key(selection)] = apt
+            apt.update(suites)
+        except LostError as fault:
+            self.apts[key(selection)] = fault
+        else:
+            self.apts[key(selection)] = apt
 
     def resolve(self, selection: dict[str, object]) -> list[dict[str, object]]:
         """Return the closure of `selection`; LostError says why it cannot be had."""
@@ -185,7 +204,7 @@ class Archive:
 
 def key(selection: dict[str, object]) -> tuple[object, ...]:
     """Return what selections that one apt can serve have in common."""
-    return (selection["suite"], selection["arch"], *selection["foreign"])
+    return (selection["suite"], *selection["pockets"], selection["arch"], *selection["foreign"])
 
 
 def resolve(needs: list[dict[str, object]]) -> dict[str, object]:
@@ -201,17 +220,17 @@ def resolve(needs: list[dict[str, object]]) -> dict[str, object]:
             futures = [pool.submit(archive.resolve, c[0]) for _, c in pending]
         behind = []
         for (name, candidates), future in zip(pending, futures, strict=True):
+            suites = [candidates[0]["suite"], *candidates[0]["pockets"]]
             try:
-                found[name] = {"suite": candidates[0]["suite"], "packages": future.result()}
+                found[name] = {"suites": suites, "packages": future.result()}
             except LostError as fault:
-                lost.setdefault(name, []).append(f"{candidates[0]['suite']}: {fault}")
+                lost.setdefault(name, []).append(f"{', '.join(suites)}: {fault}")
                 if candidates[1:]:
                     behind.append((name, candidates[1:]))
         pending = behind
     return {
         "found": found,
         "lost": lost,
-        "warnings": archive.warnings,
         "index_bytes": archive.list_bytes(),
     }
 

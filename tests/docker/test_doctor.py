@@ -309,9 +309,9 @@ def _copy_of(client: docker.DockerClient, image: str) -> str:
         content = b"".join(container.export())
     finally:
         container.remove()
-    tag = "farm-test/copy:latest"
-    client.api.import_image_from_data(content, repository=tag.split(":")[0], tag="latest")
-    return tag
+    repository = "farm-test/copy"
+    client.api.import_image_from_data(content, repository=repository, tag="latest")
+    return f"{repository}:latest"
 
 
 def _ignore(_: Event) -> None:

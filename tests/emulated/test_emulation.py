@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from farm import doctor, repair
+from farm import doctor, foreign, repair
 from farm.engine import connection, emulation, images
 from farm.engine.connection import Facts
 from farm.engine.emulation import DIRECTORY, GUESTS, State
@@ -32,71 +32,71 @@ def facts(client: docker.DockerClient) -> Facts:
 
 
 @pytest.fixture(scope="module")
-def foreign(facts: Facts) -> Arch:
+def other(facts: Facts) -> Arch:
     return next(arch for arch in Arch if arch is not facts.arch)
 
 
 @pytest.fixture(scope="module")
-def tools(client: docker.DockerClient, foreign: Arch) -> dict[str, Image]:
-    return images.ensure(client, doctor.tools_of((foreign,)), emit=_ignore)
+def tools(client: docker.DockerClient, other: Arch) -> dict[str, Image]:
+    return images.ensure(client, foreign.tools_of((other,)), emit=_ignore)
 
 
 @pytest.fixture
-def _whole(foreign: Arch) -> Iterator[None]:
+def _whole(other: Arch) -> Iterator[None]:
     """Emulation works before the test, and does again after it, whatever the test did."""
     book = Ledger(path=default_path())
-    assert not repair.fix((foreign,), ledger=book, emit=_ignore).faults
+    assert not repair.fix((other,), ledger=book, emit=_ignore).faults
     yield
-    assert not repair.fix((foreign,), ledger=book, emit=_ignore).faults
+    assert not repair.fix((other,), ledger=book, emit=_ignore).faults
 
 
 @pytest.mark.usefixtures("_whole")
 def test_foreign_programs_run_on_the_farms_own_newest_qemu(
-    client: docker.DockerClient, facts: Facts, foreign: Arch, tools: dict[str, Image]
+    client: docker.DockerClient, facts: Facts, other: Arch, tools: dict[str, Image]
 ) -> None:
-    found = doctor.emulation_of(client, facts, foreign, tools)
+    found = foreign.emulation_of(client, facts, other, tools)
     assert found.state is State.WORKS
     assert found.handler is not None
-    assert found.handler.name == f"farm-{foreign}"
-    assert found.version == doctor.newest_qemu(foreign, tools) != ""
+    assert found.handler.name == f"farm-{other}"
+    assert found.version == foreign.newest_qemu(other, tools) != ""
 
 
 @pytest.mark.usefixtures("_whole")
 def test_a_foreign_program_sees_its_machine_and_the_name_it_was_called_by(
-    client: docker.DockerClient, foreign: Arch, tools: dict[str, Image]
+    client: docker.DockerClient, other: Arch, tools: dict[str, Image]
 ) -> None:
-    image = tools[f"probe-{foreign}"].reference
+    image = tools[f"probe-{other}"].reference
     script = "uname -m; (exec -a echo /bin/busybox called as echo); echo end"
     said = client.containers.run(
-        image, ["/bin/sh", "-c", script], platform=foreign.platform, network="none", remove=True
+        image, ["/bin/sh", "-c", script], platform=other.platform, network="none", remove=True
     )
-    assert said.decode().split("\n")[:2] == [foreign.value, "called as echo"]
+    assert said.decode().split("\n")[:2] == [other.value, "called as echo"]
 
 
 @pytest.mark.usefixtures("_whole")
 def test_a_handler_that_is_gone_is_found_missing_and_fixed_and_taken_back(
     client: docker.DockerClient,
     facts: Facts,
-    foreign: Arch,
+    other: Arch,
     tools: dict[str, Image],
     tmp_path: Path,
 ) -> None:
     book = Ledger(path=tmp_path / "changes.json")
-    handler = GUESTS[foreign].handler
-    emulation.unregister(client, handler, tools=tools[f"qemu-{foreign}"].reference)
-    _need_no_other_emulator(client, facts, foreign, tools)
+    handler = GUESTS[other].handler
+    emulation.unregister(client, handler, tools=tools[f"qemu-{other}"].reference)
+    _need_no_other_emulator(client, facts, other, tools)
 
-    (fault,) = doctor.examine((foreign,), ledger=book).faults
-    assert fault.text == f"no {foreign} emulation on this engine"
+    (fault,) = doctor.examine((other,), ledger=book).faults
+    assert fault.text == f"no {other} emulation on this engine"
     assert (
         "as after a restart"
-        in doctor.judge(
-            doctor.emulation_of(client, facts, foreign, tools), foreign, facts, was_ours=True
+        in foreign.judge(
+            foreign.emulation_of(client, facts, other, tools), other, facts, was_ours=True
         ).text
     )
 
     said: list[Event] = []
-    diagnosis = repair.fix((foreign,), ledger=book, emit=said.append)
+    diagnosis = repair.fix((other,), ledger=book, emit=said.append)
     assert not diagnosis.faults
     announced, done = (
         next(i for i, event in enumerate(said) if isinstance(event, Note) and verb in event.text)
@@ -107,7 +107,7 @@ def test_a_handler_that_is_gone_is_found_missing_and_fixed_and_taken_back(
     assert book.changes() == (change,)
 
     said.clear()
-    repair.fix((foreign,), ledger=book, emit=said.append)
+    repair.fix((other,), ledger=book, emit=said.append)
     assert said == [], "a second time sets nothing up"
 
     assert repair.undo(ledger=book, emit=_ignore) == ()
@@ -118,10 +118,10 @@ def test_a_handler_that_is_gone_is_found_missing_and_fixed_and_taken_back(
 
 @pytest.mark.usefixtures("_whole")
 def test_undo_needs_no_engine_on_the_machine_itself(
-    facts: Facts, foreign: Arch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    facts: Facts, other: Arch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = Ledger(path=tmp_path / "changes.json")
-    handler = GUESTS[foreign].handler
+    handler = GUESTS[other].handler
     book.add(Registered(name=handler, engine=facts.id, host=facts.host, local=True))
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
@@ -143,10 +143,10 @@ def test_a_handler_on_another_machine_is_left_in_the_ledger_with_the_command(
 
 
 def _need_no_other_emulator(
-    client: docker.DockerClient, facts: Facts, foreign: Arch, tools: dict[str, Image]
+    client: docker.DockerClient, facts: Facts, other: Arch, tools: dict[str, Image]
 ) -> None:
     """Fail where somebody else's emulation is there, which these tests must not touch."""
-    found = doctor.emulation_of(client, facts, foreign, tools)
+    found = foreign.emulation_of(client, facts, other, tools)
     assert not found.works, f"{found.handler} is not the farm's: these tests need a machine without"
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from farm import doctor
+from farm import doctor, foreign
 from farm.cli.doctor import lines
-from farm.doctor import Diagnosis, Finding, Level, Repair
 from farm.engine import connection
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, Emulation, Handler, State
+from farm.findings import Diagnosis, Finding, Level, Repair
 from farm.host import packages, plugin
 from farm.host.ledger import Ledger
 from farm.model.errors import ExitCode, SurroundingsError
@@ -41,7 +41,7 @@ def _judge(
     state: State, *, handler: Handler | None = None, error: str = "", was_ours: bool = False
 ) -> Finding:
     found = Emulation(arch="aarch64", state=state, handler=handler, error=error, version="7.2.0")
-    return doctor.judge(found, Arch.AARCH64, FACTS, was_ours=was_ours)
+    return foreign.judge(found, Arch.AARCH64, FACTS, was_ours=was_ours)
 
 
 def test_emulation_that_is_missing_says_what_to_do() -> None:
@@ -77,7 +77,7 @@ def test_emulation_that_works_tells_its_qemu_and_its_handler() -> None:
 
 def test_an_older_qemu_than_the_farms_is_to_be_superseded() -> None:
     found = Emulation(arch="aarch64", state=State.WORKS, handler=THEIRS, version="7.2.0")
-    finding = doctor.judge(found, Arch.AARCH64, FACTS, was_ours=False, newest="11.1.3")
+    finding = foreign.judge(found, Arch.AARCH64, FACTS, was_ours=False, newest="11.1.3")
     assert (finding.level, finding.repair) == (Level.WARNING, Repair.EMULATION)
 
 
@@ -92,11 +92,11 @@ def test_an_older_qemu_than_the_farms_is_to_be_superseded() -> None:
     ],
 )
 def test_versions_are_compared_as_versions(version: str, newest: str, *, older: bool) -> None:
-    assert doctor.is_older(version, newest) is older
+    assert foreign.is_older(version, newest) is older
 
 
 def test_an_arm64_engine_runs_aarch64_itself_and_emulates_x86_64() -> None:
-    finding = doctor.judge(
+    finding = foreign.judge(
         Emulation(arch="x86_64", state=State.MISSING), Arch.X86_64, FACTS, was_ours=False
     )
     assert "no x86_64 emulation" in finding.text
@@ -134,6 +134,13 @@ def test_an_address_that_is_none_is_an_error_that_names_it(
         pass
     assert address in caught.value.message
     assert caught.value.remedy
+
+
+def test_an_engine_older_than_20_10_is_refused() -> None:
+    connection._require_api("1.41", "here")
+    with pytest.raises(SurroundingsError, match="too old") as caught:
+        connection._require_api("1.40", "here")
+    assert "20.10" in caught.value.remedy
 
 
 def test_without_apt_the_very_first_image_needs_other_means(
