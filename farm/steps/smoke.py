@@ -172,7 +172,7 @@ def _contents(room: _Room) -> IO[bytes]:
         _REQUEST: request(wheel),
         **certificates(),
     }
-    return archive(members, directories=(".", "home"), owner=USER)
+    return archive(members, directories=("home", "uv", "venv"), owner=USER)
 
 
 def _filled(command: Command, wheel: Wheel) -> Command:
