@@ -110,10 +110,10 @@ def check(
     room = _Room(context=context, wheel=wheel, volume=volume, source=source, log=log, job=job)
     try:
         reason, excused = "", False
-        for stage in _stages(planned, wheel):
-            reason = _run_stage(room, stage, fill=stage[0] in planned.prepare)
+        for number, stage in enumerate(_stages(planned, wheel)):
+            reason = _run_stage(room, stage, fill=number == 0)
             if reason:
-                excused = planned.excused and stage[0] in planned.prepare
+                excused = planned.excused and stage[0].network
                 break
     finally:
         context.workshop.drop(volume)
