@@ -107,7 +107,7 @@ def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, project
     assert re.fullmatch(r"\d+\.\d+\S*", report["emulation"]["aarch64"])
     versions = report["images"]["builder-aarch64"]
     assert versions["id"] == result["image"]
-    assert {"rustc", "maturin", "zig"} <= versions.keys()
+    assert {"rustc", "maturin", "ziglang"} <= versions.keys()
     assert len(report["source"]) == 64
 
 

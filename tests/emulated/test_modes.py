@@ -1,0 +1,190 @@
+"""Which mode compiled a wheel, from the programs that were seen at work: nothing is echoed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from conftest import Farm
+from watch import Program, Watch
+
+from farm.engine import connection
+from farm.model.targets import Arch
+
+pytestmark = [pytest.mark.docker, pytest.mark.emulated]
+
+Project = Callable[[str], Path]
+ENGINES_OWN = "docker-init"
+"""The first process of each container, which the engine brings with it."""
+TOOLS = frozenset({"maturin", "cargo", "rustc", "zig"})
+ANSWER = """
+[tool.farm.smoke]
+command = ["python", "-c", "import tiny; assert tiny.answer() == 42"]
+"""
+ASKS_THE_HOST = """fn main() {
+    println!("cargo:rustc-env=SEEN={}", if cfg!(target_arch = "%s") { "%s" } else { "other" });
+}
+"""
+NEEDS_THE_TARGET = """fn main() {
+    assert_eq!(std::env::consts::ARCH, std::env::var("CARGO_CFG_TARGET_ARCH").unwrap());
+}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A build that has ended, and what was seen of it."""
+
+    report: Any
+    job: Any
+    building: tuple[Program, ...]
+    """What started in the containers that maturin ran in."""
+    checking: tuple[Program, ...]
+    """What started in those that uv ran in."""
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[docker.DockerClient]:
+    with connection.connect() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def native(client: docker.DockerClient) -> Arch:
+    return connection.arch(client)
+
+
+@pytest.fixture(scope="module")
+def foreign(native: Arch) -> Arch:
+    return next(arch for arch in Arch if arch is not native)
+
+
+def watched(farm: Farm, place: Path, *arguments: str) -> Seen:
+    with Watch() as watch:
+        report = farm("build", place, *arguments, "--py", "3.13", "--json").succeeded().json
+    (job,) = report["jobs"]
+    building, checking = (
+        tuple(p for p in watch.of(report["run"], where=tool) if p.name != ENGINES_OWN)
+        for tool in ("maturin", "uv")
+    )
+    return Seen(report=report, job=job, building=building, checking=checking)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    from conftest import PROJECTS
+
+    def copy() -> Path:
+        import shutil
+
+        place = tmp_path_factory.mktemp("modes") / "tiny"
+        return Path(shutil.copytree(PROJECTS / "tiny", place))
+
+    return copy
+
+
+@pytest.fixture(scope="module")
+def hybrid(farm: Farm, tiny: Callable[[], Path], foreign: Arch) -> Seen:
+    return watched(farm, tiny(), "--arch", foreign)
+
+
+def interpreters(programs: tuple[Program, ...]) -> list[Program]:
+    return [p for p in programs if p.emulated and p.name.startswith("python")]
+
+
+def test_native_builds_run_the_engines_own_programs_and_emulate_none(
+    farm: Farm, tiny: Callable[[], Path], native: Arch
+) -> None:
+    seen = watched(farm, tiny(), "--arch", "native")
+    assert {p.name for p in seen.building} >= TOOLS
+    assert {p.machine for p in (*seen.building, *seen.checking)} == {native}
+    assert not any(p.emulated for p in (*seen.building, *seen.checking))
+    assert seen.job["mode"] == "native"
+
+
+def test_hybrid_builds_compile_and_link_by_the_engines_own_programs_in_a_foreign_container(
+    hybrid: Seen, client: docker.DockerClient, native: Arch, foreign: Arch
+) -> None:
+    image = client.images.get(hybrid.job["image"])
+    assert f"linux/{image.attrs['Architecture']}" == foreign.platform
+    tools = [p for p in hybrid.building if p.name in TOOLS]
+    assert {p.name for p in tools} == TOOLS
+    assert {(p.machine, p.emulated) for p in tools} == {(native, False)}
+    assert len({p.container for p in hybrid.building}) == 1
+    assert hybrid.job["mode"] == "hybrid"
+
+
+def test_a_hybrid_build_emulates_nothing_but_the_two_interpreters_that_maturin_starts(
+    hybrid: Seen,
+) -> None:
+    emulated = [p for p in hybrid.building if p.emulated]
+    assert emulated == interpreters(hybrid.building)
+    assert {p.path for p in emulated} == {"/opt/python/cp313-cp313/bin/python"}
+    assert len(emulated) == 2
+
+
+def test_a_check_without_dependencies_starts_at_most_three_emulated_interpreters(
+    hybrid: Seen, foreign: Arch
+) -> None:
+    started = interpreters(hybrid.checking)
+    assert 1 <= len(started) <= 3
+    assert {p.machine for p in started} == {foreign}
+
+
+def test_a_project_with_nothing_to_warn_of_is_not_warned_of(hybrid: Seen) -> None:
+    assert hybrid.report["warnings"] == []
+
+
+def test_emulated_builds_run_programs_of_the_target_by_qemu_and_no_others(
+    farm: Farm, tiny: Callable[[], Path], foreign: Arch
+) -> None:
+    seen = watched(farm, tiny(), "--arch", foreign, "--mode", "emulated")
+    assert {p.name for p in seen.building} >= TOOLS
+    assert {(p.machine, p.emulated) for p in seen.building} == {(foreign, True)}
+    assert seen.job["mode"] == "emulated"
+    assert [check["passed"] for check in seen.job["checks"]] == [True]
+
+
+def test_a_build_script_that_asks_for_its_own_architecture_gets_the_hosts_and_a_warning(
+    farm: Farm, project: Project, native: Arch, foreign: Arch
+) -> None:
+    place = project("program")
+    (place / "build.rs").write_text(ASKS_THE_HOST % (native, native))
+    main = place / "src" / "main.rs"
+    main.write_text('fn main() { println!("a build script on {}", env!("SEEN")); }\n')
+    ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").succeeded()
+    (warning,) = ended.json["warnings"]
+    assert warning.startswith("program 0.1.0 (/src/build.rs): asks its own target_arch")
+    assert f"warning: {warning}" in ended.err
+    assert f"a build script on {native}" in Path(ended.json["jobs"][0]["log"]).read_text()
+
+
+def test_a_hybrid_build_that_fails_is_not_tried_otherwise_unless_the_settings_say_so(
+    farm: Farm, project: Project, foreign: Arch
+) -> None:
+    place = project("program")
+    (place / "build.rs").write_text(NEEDS_THE_TARGET)
+    ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").failed(1)
+    (job,) = ended.json["jobs"]
+    assert (job["status"], job["phase"], job["mode"]) == ("failed", "build", "hybrid")
+    assert "trying" not in ended.err
+
+
+def test_a_hybrid_build_that_fails_is_tried_emulated_where_the_settings_say_so(
+    farm: Farm, project: Project, foreign: Arch
+) -> None:
+    place = project("program")
+    (place / "build.rs").write_text(NEEDS_THE_TARGET)
+    with (place / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.farm]\nfallback = "emulated"\n')
+    ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").succeeded()
+    (job,) = ended.json["jobs"]
+    assert (job["status"], job["mode"]) == ("built", "emulated")
+    (said,) = [line for line in ended.err.splitlines() if "hybrid build failed" in line]
+    assert said.startswith(f"warning: {job['job']}: ")
+    assert said.endswith("; trying emulated")
+    assert f"program for {foreign}" in Path(job["log"]).read_text()
