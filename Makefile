@@ -3,13 +3,14 @@
 #   make test              what CI runs: lint, types, import rules, and every test but the long
 #   make test-all          the long tests too
 #   make develop           crate/ into .venv, to work on it (develop-release: optimized)
+#   make schema            docs/farm.schema.json, after a change of the settings
 #   make bench             measurements, written to bench/results/
 #   make clean             take away what all of these made in this clone
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: wheels test test-all lint setup develop develop-release bench clean
+.PHONY: wheels test test-all lint schema setup develop develop-release bench clean
 .DELETE_ON_ERROR:
 
 wheels: setup
@@ -26,6 +27,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+schema: $(READY)
+	$(BIN)/python tools/schema.py
 
 setup: $(READY)
 	$(BIN)/farm doctor --fix

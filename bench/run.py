@@ -28,11 +28,17 @@ import docker
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from sdists import unpacked  # noqa: E402
+from sdists import unpacked  # noqa: E402 - they lie beside the tests
 from watch import Watch  # noqa: E402
+
+from farm.bases.debian import ZIG_CACHE  # noqa: E402
+from farm.engine import images  # noqa: E402
+from farm.engine.connection import connect  # noqa: E402
+from farm.host.certificates import bundle  # noqa: E402
 
 CRATE, VERSION = "rpds-py", "2026.9.1"
 PYTHON = "3.13"
+PLAIN_VOLUMES = {"bench-cargo": "/cargo", "bench-work": "/work", "bench-linker": ZIG_CACHE}
 
 
 class Containers:
@@ -75,14 +81,9 @@ class Containers:
 
 
 def farm(*arguments: str | Path) -> dict[str, Any]:
-    """Run `farm build … --json` and return its report, with wall time and peak memory."""
+    """Run `farm build` and return its report, with the wall time of the whole command."""
     before = time.monotonic()
-    ended = subprocess.run(
-        [sys.executable, "-m", "farm", "build", *map(str, arguments), "--json"],
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    report: dict[str, Any] = json.loads(ended.stdout)
+    report: dict[str, Any] = cli("build", *arguments)
     report["wall"] = time.monotonic() - before
     return report
 
@@ -91,45 +92,33 @@ def build_seconds(report: dict[str, Any]) -> list[float]:
     return [job["seconds"]["build"] for job in report["jobs"]]
 
 
+def cli(*arguments: str | Path) -> Any:
+    """Run `farm` and return its JSON."""
+    argv = [sys.executable, "-m", "farm", *map(str, arguments), "--json"]
+    return json.loads(subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout)
+
+
 def plain(project: Path) -> float:
     """Time `docker run … maturin build` for x86_64, crates fetched, target directory empty."""
-    plan = json.loads(
-        subprocess.run(
-            [sys.executable, "-m", "farm", "plan", project, "--arch", "native", "--py", PYTHON]
-            + ["--json"],
-            stdout=subprocess.PIPE,
-            check=True,
-        ).stdout
-    )
+    plan = cli("plan", project, "--arch", "native", "--py", PYTHON)
     command = plan["jobs"][0]["build"]["command"]
-    from farm.engine import images
-    from farm.engine.connection import connect
-
     with connect() as client:
         image = images.find(client, [command["image"]])[command["image"]].reference
-    volumes = ("bench-cargo", "bench-work")
-    for name in volumes:
+    run = ["docker", "run", "--rm", "-v", f"{project}:/src"]
+    for name, path in PLAIN_VOLUMES.items():
         subprocess.run(["docker", "volume", "create", name], check=True, stdout=subprocess.DEVNULL)
-    environment = [f"--env={k}={v}" for k, v in command["environment"].items()]
-    mounts = ["-v", f"{project}:/src", "-v", "bench-cargo:/cargo", "-v", "bench-work:/work"]
-    ca = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
-    fetch = ["-v", f"{ca}:/ca.pem:ro", "-e", "CARGO_HTTP_CAINFO=/ca.pem"]
-    run = ["docker", "run", "--rm", *mounts]
+        run += ["-v", f"{name}:{path}"]
+    run += [f"--env={key}={value}" for key, value in command["environment"].items()]
+    fetch = [*run, "-v", f"{bundle()}:/ca.pem:ro", "-e", "CARGO_HTTP_CAINFO=/ca.pem", image]
+    build = [*run, "--network=none", "-w", command["cwd"], image, *command["argv"]]
     try:
-        subprocess.run(
-            [*run, *fetch, *environment, image, *plan["fetch"][0]["argv"]], check=True,
-            stderr=subprocess.DEVNULL,
-        )
+        subprocess.run([*fetch, *plan["fetch"][0]["argv"]], check=True, stderr=subprocess.DEVNULL)
         started = time.monotonic()
-        subprocess.run(
-            [*run, *environment, "--network=none", "-w", command["cwd"], image, *command["argv"]],
-            check=True,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        subprocess.run(build, check=True, capture_output=True)
         return time.monotonic() - started
     finally:
-        subprocess.run(["docker", "volume", "rm", *volumes], check=True, stdout=subprocess.DEVNULL)
+        argv = ["docker", "volume", "rm", *PLAIN_VOLUMES]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
 
 
 def measure(project: Path, tiny: Path, rounds: int) -> dict[str, Any]:
@@ -155,7 +144,10 @@ def measure(project: Path, tiny: Path, rounds: int) -> dict[str, Any]:
     for arch in ("x86_64", "aarch64"):
         with Watch() as watch:
             one = farm(tiny, "--py", PYTHON, "--arch", arch, "--out", tempfile.mkdtemp())
-        note(f"check of a wheel without dependencies, {arch}, s", one["jobs"][0]["checks"][0]["seconds"])
+        note(
+            f"check of a wheel without dependencies, {arch}, s",
+            one["jobs"][0]["checks"][0]["seconds"],
+        )
         starts = [p for p in watch.programs if p.emulated and p.name.startswith("python")]
         note(f"emulated interpreter starts in a job, {arch}", len(starts))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

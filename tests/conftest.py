@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ class Finished:
     def failed(self, code: int) -> Finished:
         """Assert the status, and that the user saw no traceback."""
         assert self.code == code, f"status {self.code}: {self.err}"
-        assert "Traceback" not in self.err
+        assert not re.search(r"^Traceback", self.err, re.MULTILINE), self.err
         assert self.err.strip()
         return self
 

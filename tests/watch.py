@@ -18,6 +18,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
+from typing import Self
 
 import docker
 
@@ -70,7 +71,7 @@ class Watch:
         )
         self._naming = threading.Thread(target=self._learn, daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._socket.bind((os.getpid(), _IDENTITY[0]))
         self._socket.settimeout(0.2)
         self._say(_LISTEN)
@@ -136,14 +137,14 @@ class Watch:
 
 def _look(pid: int) -> Program:
     place = Path(f"/proc/{pid}")
-    exe = os.readlink(place / "exe")
+    exe = str((place / "exe").readlink())
     argv = tuple(os.fsdecode(word) for word in (place / "cmdline").read_bytes().split(b"\0")[:-1])
     # A binfmt_misc handler with the flag P is called with: itself, the program, argv...
     emulated = "-binfmt-P" in exe or "qemu-" in exe
     path = argv[1] if emulated and len(argv) > 1 else exe
     containers = _CONTAINER.findall((place / "cgroup").read_text(encoding="ascii"))
     if not path.startswith("/"):
-        path = f"{os.readlink(place / 'cwd')}/{path}"
+        path = f"{(place / 'cwd').readlink()}/{path}"
     with _inside(place / "root", path).open("rb") as file:
         header = file.read(20)
     machine = struct.unpack_from("<H", header, 18)[0] if header[:4] == b"\x7fELF" else 0
@@ -170,7 +171,7 @@ def _inside(root: Path, path: str) -> Path:
         here = root.joinpath(*place, name)
         if here.is_symlink() and links < _LINKS:
             links += 1
-            to = PurePosixPath(os.readlink(here))
+            to = PurePosixPath(here.readlink())
             if to.is_absolute():
                 place = []
             todo += reversed([part for part in to.parts if part != "/"])

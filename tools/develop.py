@@ -4,8 +4,6 @@ With the cargo on PATH where it is new enough, else with the farm's toolchain, w
 out of its image into .farm/toolchain once. `--release` builds with optimizations.
 """
 
-# ruff: noqa: INP001, T201 - a script that speaks for itself, no part of a package
-
 from __future__ import annotations
 
 import argparse

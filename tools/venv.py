@@ -4,7 +4,7 @@ Needs a Python and nothing else; where Debian's lacks its venv module, apt-get b
 before and written down for `farm doctor --undo`.
 """
 
-# ruff: noqa: INP001, PLC0415, T201 - a script that runs before there is a package
+# ruff: noqa: PLC0415 - a script that runs before there is a package
 
 from __future__ import annotations
 

@@ -24,16 +24,19 @@ class Suite:
     moving: bool = False
     """True where a mirror may lag behind the Release file's Valid-Until; signatures are checked
     all the same."""
+    ended: bool = False
+    """True where support has ended: its lists may name files that are gone, so each is looked
+    for before it is counted on."""
     target: bool = False
     """True where the suite's packages must be asked for, as backports must."""
 
 
-def _release(name: str, *, moving: bool = False) -> Suite:
+def _release(name: str, *, moving: bool = False, ended: bool = False) -> Suite:
     pockets = (f"{name}-updates", f"{name}-security")
-    return Suite(name=name, pockets=pockets, moving=moving)
+    return Suite(name=name, pockets=pockets, moving=moving, ended=ended)
 
 
-BULLSEYE = _release("bullseye")
+BULLSEYE = _release("bullseye", ended=True)
 BOOKWORM = _release("bookworm")
 TRIXIE = _release("trixie")
 FORKY = _release("forky", moving=True)
@@ -107,7 +110,7 @@ def interpreter_selection(offer: Offer, arch: Arch) -> Selection:
     )
 
 
-_SHELL = ("base-files", "bash", "coreutils", "dash")
+_SHELL = ("base-files", "bash", "coreutils", "dash", "libc-bin", "tzdata")
 
 CHECK_PACKAGES = (*_SHELL, *POLICY_LIBRARIES, "findutils", "grep", "sed")
 """The clean root that wheels are checked in."""
@@ -274,8 +277,8 @@ PINS = (
         sha256="b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
     ),
 )
-"""The tools that no suite has, or has too old or broken (patchelf 0.18 ruins CPython 3.11). All are static, or bring all that they need:
-of uv it is the wheel for musl that is."""
+"""The tools that no suite has, or has too old or broken (patchelf 0.18 ruins CPython 3.11). All
+are static: of uv it is the wheel for musl that is."""
 
 
 def pins(arch: Arch, *projects: str) -> tuple[Pin, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from farm.bases import debian
 from farm.bases.debian import Pin, Selection
@@ -17,6 +17,8 @@ from farm.model.errors import UsageError, nearest
 from farm.model.targets import Arch
 
 SEED = "seed"
+BAKE_FILE = "docker-bake.hcl"
+"""What the building of all images has in common; it stands beside their folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +73,10 @@ def recipes(engine_arch: Arch) -> dict[str, Recipe]:
     made = [_seed(engine_arch)]
     for arch in Arch:
         made += [_toolchain(engine_arch, arch), _python(engine_arch, arch)]
-        made += [_builder(engine_arch, arch), _check(engine_arch, arch)]
+        made += [_builder(f"builder-{arch}", arch, host=engine_arch), _check(engine_arch, arch)]
         if arch is not engine_arch:
-            made += [_emulated(engine_arch, arch), _qemu(engine_arch, arch), _probe(arch)]
+            made += [_builder(f"emulated-{arch}", arch, host=arch)]
+            made += [_qemu(engine_arch, arch), _probe(arch)]
     return {recipe.name: recipe for recipe in made}
 
 
@@ -106,7 +109,8 @@ def recipe_hashes(
 ) -> dict[str, str]:
     """Return the hash of each recipe: its data, its folder's files, and its parents' hashes.
 
-    `files` maps each folder of `images/` to its files' paths and their contents' SHA256.
+    `files` maps each folder of `images/` (and the bake file) to its files' paths and their
+    contents' SHA256.
     """
     hashes: dict[str, str] = {}
     for recipe in with_parents(known, known):
@@ -116,6 +120,7 @@ def recipe_hashes(
                 "files": files[recipe.folder],
                 "common": files["common"],
                 "resolve": files["resolve"] if recipe.parents else {},
+                "bake": files[BAKE_FILE],
                 "parents": {name: hashes[name] for _, name in recipe.parents},
             }
         )
@@ -140,9 +145,7 @@ def digest(value: object) -> str:
 
 
 def _seed(engine_arch: Arch) -> Recipe:
-    selection = Selection(
-        suite=debian.SEED_SUITE, arch=engine_arch, packages=debian.SEED_PACKAGES
-    )
+    selection = Selection(suite=debian.SEED_SUITE, arch=engine_arch, packages=debian.SEED_PACKAGES)
     return Recipe(
         name=SEED,
         folder="seed",
@@ -158,7 +161,7 @@ def _toolchain(engine_arch: Arch, host: Arch) -> Recipe:
     return Recipe(
         name=f"toolchain-{host}",
         folder="toolchain",
-        platform=host,
+        platform=engine_arch,  # a carrier of files, whosever programs they are; nothing runs it
         parents=(("SEED", SEED), ("WARMED", warmed)),
         needs=(
             Need(
@@ -202,33 +205,19 @@ def _python(engine_arch: Arch, arch: Arch) -> Recipe:
     )
 
 
-def _builder(engine_arch: Arch, arch: Arch) -> Recipe:
+def _builder(name: str, arch: Arch, *, host: Arch) -> Recipe:
+    """Return the builder of `arch` whose toolchain's own programs run on `host`."""
     return Recipe(
-        name=f"builder-{arch}",
+        name=name,
         folder="builder",
         platform=arch,
         parents=(
             ("SEED", SEED),
-            ("TOOLCHAIN", f"toolchain-{engine_arch}"),
+            ("TOOLCHAIN", f"toolchain-{host}"),
             ("PYTHON", f"python-{arch}"),
         ),
         needs=(_root(debian.BUILDER_PACKAGES, arch),),
-        settings=(("arch", arch.value), ("runs", engine_arch.value)),
-    )
-
-
-def _emulated(engine_arch: Arch, arch: Arch) -> Recipe:
-    return Recipe(
-        name=f"emulated-{arch}",
-        folder="builder",
-        platform=arch,
-        parents=(
-            ("SEED", SEED),
-            ("TOOLCHAIN", f"toolchain-{arch}"),
-            ("PYTHON", f"python-{arch}"),
-        ),
-        needs=(_root(debian.BUILDER_PACKAGES, arch),),
-        settings=(("arch", arch.value), ("runs", arch.value)),
+        settings=(("arch", arch.value), ("runs", host.value)),
     )
 
 
@@ -263,10 +252,11 @@ def _qemu(engine_arch: Arch, arch: Arch) -> Recipe:
         folder="qemu",
         platform=engine_arch,
         parents=(("SEED", SEED),),
-        needs=(
-            Need(slot="qemu", candidates=emulators, versions=(("qemu", "qemu-user*"),)),
+        needs=(Need(slot="qemu", candidates=emulators, versions=(("qemu", "qemu-user*"),)),),
+        settings=(
+            (f"usr/bin/qemu-{arch}", f"qemu:{programs}"),
+            ("bin/busybox", "seed:usr/bin/busybox"),
         ),
-        settings=((f"usr/bin/qemu-{arch}", f"qemu:{programs}"), ("bin/busybox", "seed:usr/bin/busybox")),
     )
 
 

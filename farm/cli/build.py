@@ -37,14 +37,16 @@ def build(
     ] = False,
     as_json: options.Json = False,
 ) -> int:
-    """Build, audit and smoke-test a project's wheels; put them into dist/.
+    """Build, audit and smoke-test a project's wheels.
 
-    Prints the path of each wheel on stdout. Exit status: 0 all done, 1 a job failed, 2 wrong
-    arguments or project, 3 the surroundings are not fit, 130 interrupted.
+    Puts those that passed into dist/ and prints the path of each on stdout. Exit status: 0 all
+    done, 1 a job failed, 2 wrong arguments or project, 3 the surroundings are not fit, 130
+    interrupted.
     """
     from farm.engine.connection import connect
-    from farm.report.console import Progress, make_console, show_report
+    from farm.report.console import Progress, make_console
     from farm.report.json import dump
+    from farm.report.summary import show_report
     from farm.runs.planner import Selectors, prepare, read_request
     from farm.runs.run import execute, exit_code
 

@@ -13,16 +13,12 @@ from farm.model.targets import Arch
 if TYPE_CHECKING:
     from farm.findings import Diagnosis, Finding
 
-EXAMPLES = """
-[bold]Examples[/bold]
-
-farm doctor                        look, change nothing
-
-farm doctor --fix                  look, and repair what can be repaired
-
-farm doctor --fix --arch aarch64   only what aarch64 wheels need
-
-farm doctor --undo                 take back what --fix changed
+EXAMPLES = """\b
+Examples:
+  farm doctor                        look, change nothing
+  farm doctor --fix                  look, and repair what can be repaired
+  farm doctor --fix --arch aarch64   only what aarch64 wheels need
+  farm doctor --undo                 take back what --fix changed
 """
 
 _MARK_WIDTH, _SUBJECT_WIDTH = 7, 10
@@ -43,11 +39,12 @@ def doctor(
     ] = False,
     arch: options.Arches = None,
 ) -> int:
-    """Tell every fault of the surroundings at once, each with its remedy and exact command.
+    """Find what keeps builds from running, with remedies.
 
-    Without an option nothing is changed. What --fix changes is written down where it outlives
-    your home directory, so that --undo can take it back. Exit status: 0 all is well, 3 something
-    is not.
+    Looks at the engine, its room, emulation, images and network, and tells every fault at once,
+    each with the exact command that mends it. Without an option nothing is changed. What --fix
+    changes is written down where it outlives your home directory, so that --undo can take it
+    back. Exit status: 0 all is well, 3 something is not.
     """
     from farm import doctor as surroundings
     from farm import repair

@@ -9,13 +9,21 @@ import typer
 from farm.cli import options
 
 app = typer.Typer(
-    help="The images that jobs run in: made here, from Debian's packages, without a registry.",
+    help="Make, list and remove the images that jobs run in.\n\n"
+    "They are made here, from Debian's packages, without a registry.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
-@app.command(epilog="Example: farm images build --arch native")
+@app.command(
+    epilog="""\b
+Examples:
+  farm images build                 for every architecture
+  farm images build --arch native   for the engine's own
+  farm images build --upgrade       with today's packages of Debian
+"""
+)
 def build(
     *,
     arch: options.Arches = None,
@@ -27,7 +35,10 @@ def build(
         bool, typer.Option("--upgrade", help="Take the newest packages of the suites.")
     ] = False,
 ) -> None:
-    """Make the images that are missing; farm build does so by itself."""
+    """Make the images that are missing.
+
+    farm build does so by itself. Prints the name of each image on stdout.
+    """
     from farm.engine import images
     from farm.engine.connection import arch as architecture
     from farm.engine.connection import connect
@@ -46,9 +57,19 @@ def build(
         typer.echo(image.reference)
 
 
-@app.command("list", epilog="Example: farm images list --json")
+@app.command(
+    "list",
+    epilog="""\b
+Examples:
+  farm images list
+  farm images list --json | jq '.[].versions'
+""",
+)
 def list_(*, as_json: options.Json = False) -> None:
-    """List the farm's images on the engine, with the versions inside them."""
+    """List the farm's images, with what is inside.
+
+    One line an image; --json tells every version.
+    """
     from farm.engine import images
     from farm.engine.connection import connect
     from farm.report.json import dump
@@ -59,9 +80,18 @@ def list_(*, as_json: options.Json = False) -> None:
     typer.echo(dump(found) if as_json else images_text(found))
 
 
-@app.command(epilog="Example: farm images prune")
+@app.command(
+    epilog="""\b
+Example:
+  farm images prune
+"""
+)
 def prune() -> None:
-    """Remove the farm's images that today's recipes no longer name, and no others."""
+    """Remove the farm's images that nothing needs any more.
+
+    Those are the ones that today's recipes no longer name. Other images are left alone. Prints
+    the name of each that is gone on stdout.
+    """
     from farm.engine import images
     from farm.engine.connection import connect
     from farm.report.console import Progress, make_console

@@ -12,8 +12,6 @@ from typer.core import TyperGroup
 import farm
 from farm.cli import build, doctor, images, plan, test
 from farm.model.errors import ExitCode, FarmError
-from farm.report.console import make_console, show_error
-
 
 
 class _Commands(TyperGroup):
@@ -23,12 +21,20 @@ class _Commands(TyperGroup):
         try:
             status = super().invoke(ctx)
         except FarmError as error:
-            show_error(make_console(), error)
-            status = error.exit_code
+            status = _tell(error)
         except KeyboardInterrupt:
-            make_console().print("interrupted")
+            typer.echo("interrupted", err=True)
             status = ExitCode.INTERRUPTED
         raise typer.Exit(int(status or 0))
+
+
+def _tell(error: FarmError) -> ExitCode:
+    """Print `error`, and return the status that it ends with."""
+    from farm.report.console import make_console
+    from farm.report.summary import show_error
+
+    show_error(make_console(), error)
+    return error.exit_code
 
 
 app = typer.Typer(
@@ -45,7 +51,7 @@ app.command("build", epilog=build.EXAMPLES)(build.build)
 app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(images.app, name="images")
-app.command("test", epilog=test.EXAMPLES)(test.test_)
+app.command("test", epilog=test.EXAMPLES)(test.smoke_test)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - click's callback
@@ -65,10 +71,16 @@ def _options(
 
 
 def run() -> None:
-    """Run the command line, and exit with the farm's status."""
+    """Run the command line, and exit with the farm's status.
+
+    A closed terminal and a termination are interrupts: what runs on the engine is cleaned up.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
-    app()
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
+    app(prog_name="farm")
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a shell and the terminal may both send it
     raise KeyboardInterrupt

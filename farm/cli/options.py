@@ -7,14 +7,38 @@ from typing import Annotated
 
 import typer
 
+_ARCHES = ("x86_64", "aarch64", "native", "all")
+_MODES = ("hybrid", "emulated")
+
+
+def _arches() -> list[str]:
+    return list(_ARCHES)
+
+
+def _modes() -> list[str]:
+    return list(_MODES)
+
+
+def _pythons() -> list[str]:
+    from farm.bases.debian import INTERPRETERS
+
+    return [*(interpreter.version for interpreter in INTERPRETERS), "all"]
+
+
 Project = Annotated[
-    Path, typer.Argument(help="A maturin project's directory.", show_default="this directory")
+    Path,
+    typer.Argument(
+        metavar="PROJECT",
+        help="A maturin project's directory.",
+        show_default="this directory",
+    ),
 ]
 Arches = Annotated[
     list[str] | None,
     typer.Option(
         "--arch",
         metavar="ARCH",
+        autocompletion=_arches,
         help="x86_64, aarch64 (or amd64, arm64), native, all. May be repeated.",
     ),
 ]
@@ -23,8 +47,19 @@ Pythons = Annotated[
     typer.Option(
         "--py",
         metavar="PYTHON",
+        autocompletion=_pythons,
         help="3.12, cp312, 3.14t, all. May be repeated. By default every interpreter that the "
         "project allows.",
+    ),
+]
+TestPythons = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--py",
+        metavar="PYTHON",
+        autocompletion=_pythons,
+        help="3.12, cp312, 3.14t, all. May be repeated. By default every interpreter that the "
+        "wheel claims.",
     ),
 ]
 Only = Annotated[
@@ -38,6 +73,7 @@ Mode = Annotated[
     typer.Option(
         "--mode",
         metavar="MODE",
+        autocompletion=_modes,
         help="How a foreign architecture is compiled: hybrid (natively, the default) or "
         "emulated (all of it under QEMU).",
     ),

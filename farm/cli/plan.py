@@ -25,7 +25,10 @@ def plan(
     mode: options.Mode = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show every job that farm build would run, command by command. Starts nothing."""
+    """Show what farm build would run, and start nothing.
+
+    Lists each job, and under it the commands that it runs in its containers.
+    """
     from farm.engine.connection import connect
     from farm.report.json import dump
     from farm.report.text import plan_text

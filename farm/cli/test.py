@@ -16,19 +16,30 @@ Examples:
 """
 
 
-def test_(
-    wheels: Annotated[list[Path], typer.Argument(help="Wheels to test.", show_default=False)],
+def smoke_test(
+    wheels: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="WHEEL",
+            help="Wheels to test.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ],
     *,
-    py: options.Pythons = None,
+    py: options.TestPythons = None,
     as_json: options.Json = False,
 ) -> int:
-    """Install and import wheels in clean containers of their own architecture.
+    """Smoke-test wheels that already exist.
 
-    Dependencies come from the package index, as wheels. Exit status 1 if a wheel fails.
+    Installs and imports each in a clean container of its own architecture. Dependencies come
+    from the package index, as wheels. Exit status 1 if a wheel fails.
     """
     from farm.engine.connection import connect
-    from farm.report.console import Progress, make_console, show_checks
+    from farm.report.console import Progress, make_console
     from farm.report.json import dump
+    from farm.report.summary import show_checks
     from farm.runs.testing import test_wheels
 
     console = make_console()

@@ -20,7 +20,7 @@ from python_on_whales.exceptions import DockerException
 
 import farm
 from farm.bases import debian
-from farm.bases.recipes import Recipe
+from farm.bases.recipes import BAKE_FILE, Recipe
 from farm.model.errors import SurroundingsError
 
 Say = Callable[[str], None]
@@ -77,29 +77,39 @@ class Oven:
         with TemporaryDirectory(prefix="farm-image-") as temporary:
             context = _context("resolve", Path(temporary), {"request.json": request})
             out = Path(temporary) / "out"
-            target = {"args": {"SEED": seed}, "output": [f"type=local,dest={out}"]}
-            self._bake("resolve", "resolve", context, target, say)
+            target = {"output": [f"type=local,dest={out}"]}
+            self._bake("resolve", "archive", context, target, {"SEED": seed}, say)
             return (out / "closures.json").read_text()
 
     def _run(self, order: Order, context: Path, say: Say) -> None:
         target = {
-            "args": dict(order.parents),
             "labels": dict(order.labels),
             "platforms": [order.recipe.platform.platform],
             "tags": [order.reference],
         }
-        self._bake(order.recipe.folder, order.recipe.name, context, target, say)
+        recipe = order.recipe
+        self._bake(recipe.folder, recipe.name, context, target, order.parents, say)
 
     def _bake(
-        self, folder: str, name: str, context: Path, target: Mapping[str, object], say: Say
+        self,
+        folder: str,
+        name: str,
+        context: Path,
+        target: Mapping[str, object],
+        args: Mapping[str, str],
+        say: Say,
     ) -> None:
-        """Build the bake file's target `folder` with what `target` adds to it."""
-        args = {**dict(target["args"]), **_proxies()}  # type: ignore[call-overload]
-        whole = {**target, "context": str(context), "args": args, "secret": _secrets()}
+        """Build the bake file's target `folder` with what `target` and `args` add to it."""
+        whole = {
+            **target,
+            "context": str(context),
+            "args": {**args, **_proxies()},
+            "secret": _secrets(),
+        }
         second = context.parent / "docker-bake.json"
         second.write_text(json.dumps({"target": {folder: whole}}))
-        files = [str(recipes_directory() / "docker-bake.hcl"), str(second)]
-        last: deque[str] = deque(maxlen=30)
+        files: list[str | Path] = [recipes_directory() / BAKE_FILE, second]
+        last: deque[str] = deque(maxlen=20)
         try:
             for line in self._whales.buildx.bake(
                 [folder], files=files, builder="default", progress="plain", stream_logs=True
@@ -107,7 +117,7 @@ class Oven:
                 _tell(line.rstrip(), last, say)
         except DockerException as error:
             raise SurroundingsError(
-                f"the image {name} could not be made; the last lines were:\n" + "\n".join(last),
+                f"{name} could not be made; the last lines were:\n" + "\n".join(last),
                 "What is missing is in those lines: room, network, or a package. "
                 "Once it is there, the same command goes on from here.",
             ) from error

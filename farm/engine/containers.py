@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -16,6 +16,7 @@ from typing import IO, Any
 import docker
 import requests
 from docker.errors import APIError, NotFound
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.targets import Arch
@@ -26,6 +27,7 @@ JOB_LABEL = "farm.job"
 
 _SPOOL_BYTES = 8 << 20
 _GIB = 1 << 30
+_SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ class Workshop:
         if self._cancelled.is_set():
             raise Cancelled
         with _translated(f"create a container of {spec.image}"):
-            identity = self.client.api.create_container_from_config(
+            identity = self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
                 self._config(spec), platform=spec.arch.platform
             )["Id"]
         with self._lock:
@@ -302,19 +304,32 @@ class Container:
 
 
 def sweep(client: docker.DockerClient, run: str) -> None:
-    """Remove every container and volume of one run from the engine."""
-    wanted = {"label": [f"{RUN_LABEL}={run}"]}
+    """Remove every container and volume of one run from the engine.
+
+    A container that the engine was still making, as the run was interrupted, keeps its volumes
+    in use before it can be listed; so what is in use is tried again for a while.
+    """
     with _translated("remove what a run left"):
-        for container in client.api.containers(all=True, filters=wanted):
-            try:
-                client.api.remove_container(container["Id"], force=True, v=True)
-            except NotFound:
-                continue
-        for volume in client.api.volumes(filters=wanted)["Volumes"] or ():
-            try:
-                client.api.remove_volume(volume["Name"], force=True)
-            except NotFound:
-                continue
+        _sweep(client, {"label": [f"{RUN_LABEL}={run}"]})
+
+
+def _in_use(error: BaseException) -> bool:
+    return isinstance(error, APIError) and error.status_code == requests.codes.conflict
+
+
+@retry(
+    retry=retry_if_exception(_in_use),
+    stop=stop_after_delay(_SWEEP_SECONDS),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
+def _sweep(client: docker.DockerClient, wanted: dict[str, list[str]]) -> None:
+    for container in client.api.containers(all=True, filters=wanted):
+        with suppress(NotFound):
+            client.api.remove_container(container["Id"], force=True, v=True)
+    for volume in client.api.volumes(filters=wanted)["Volumes"] or ():
+        with suppress(NotFound):
+            client.api.remove_volume(volume["Name"], force=True)
 
 
 def _read_lines(

@@ -50,6 +50,10 @@ class Resolved:
         """Return the packages of one image, by slot."""
         return {slot: there for (name, slot), there in self.packages.items() if name == image}
 
+    def has(self, image: str, slot: str) -> bool:
+        """Tell whether anything that the need asked for could be had."""
+        return (image, slot) in self.packages
+
     def second_choices(self) -> dict[str, list[str]]:
         """Return what was had otherwise than wanted: the first reason, and the places it struck."""
         struck: dict[str, list[str]] = {}
@@ -92,9 +96,7 @@ def answer(text: str) -> Resolved:
             for place, found in read["found"].items()
         },
         lost={_place(place): tuple(reasons) for place, reasons in read["lost"].items()},
-        suites={
-            _place(place): tuple(found["suites"]) for place, found in read["found"].items()
-        },
+        suites={_place(place): tuple(found["suites"]) for place, found in read["found"].items()},
         index_bytes=read["index_bytes"],
     )
 
@@ -125,6 +127,7 @@ def _spoken(selection: Selection) -> dict[str, object]:
         "suite": suite.name,
         "pockets": suite.pockets,
         "moving": suite.moving,
+        "ended": suite.ended,
         "target": suite.name if suite.target else "",
         "arch": selection.arch.debian,
         "foreign": [arch.debian for arch in selection.foreign],

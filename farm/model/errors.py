@@ -56,5 +56,5 @@ class JobError(FarmError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` for the known word nearest to `word`, or an empty string."""
-    found: Sequence[str] = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    found: Sequence[str] = get_close_matches(word, map(str, known), n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else ""

@@ -42,6 +42,8 @@ class Phase(StrEnum):
     CHECK = "check"
     PUBLISH = "publish"
     BUILT = "built"
+    PASSED = "passed"
+    """The end of a wheel that was only tested."""
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -54,6 +56,8 @@ class JobPhase:
     phase: Phase
     text: str = ""
     """The check's interpreter, the wheel's path, or the reason of a failure, in one line."""
+    log: str = ""
+    """The path of the job's log, where the job failed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,200 +7,199 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from farm.model.errors import FarmError
 from farm.model.events import Event, ImageProgress, JobLine, JobPhase, Note, Phase, Warned
-from farm.model.results import JobResult, Report, Status, WheelChecks
+from farm.report import github
+from farm.report.excerpt import Excerpt, plain
+from farm.report.table import FINAL, STYLES, Row, render
+from farm.report.words import duration, short
 
-_STYLE = {
-    Phase.BUILT: "green",
-    Phase.FAILED: "bold red",
-    Phase.CANCELLED: "yellow",
-    Phase.WAITING: "dim",
-}
-_FINAL = {Phase.BUILT, Phase.FAILED, Phase.CANCELLED}
-_TAIL_LINES = 25
+_OF_PROGRAMS = (Phase.BUILD, Phase.CHECK)
+"""The phases whose failures are told by the output of a program."""
 _IMAGE_LINE_SECONDS = 10.0
+_GROUP_LINES = 2000
+_REFRESHES_PER_SECOND = 4
 
 
 def make_console() -> Console:
-    """Return the console for all prose: stderr, without colour where NO_COLOR is set."""
-    return Console(stderr=True, highlight=False, soft_wrap=not os.isatty(2))
+    """Return the console for all prose: stderr, and only text where NO_COLOR is set."""
+    return Console(
+        stderr=True, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto"
+    )
+
+
+def say(console: Console, *lines: Text) -> None:
+    """Print whole lines at once; a terminal breaks long ones, so that a path can be copied.
+
+    Where the terminal is gone nobody reads them, and the run has to end in order all the same.
+    """
+    if lines:
+        with suppress(OSError):
+            console.print(*lines, sep="\n", soft_wrap=True)
 
 
 @dataclass(kw_only=True)
-class _Row:
-    phase: str = Phase.WAITING
-    text: str = ""
-    since: float = field(default_factory=time.monotonic)
-    seconds: float | None = None
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
+class _Job(Row):
+    """A row with what its failure would be explained by."""
+
+    excerpt: Excerpt = field(default_factory=Excerpt)
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=_GROUP_LINES))
+    """Every line, where it will be shown as a group."""
 
 
 class Progress:
-    """A listener of events that shows them as they happen."""
+    """A listener of events that shows them as they happen.
 
-    def __init__(self, console: Console) -> None:
+    `live` is whether there is a table; by default on a terminal that has colours and is not
+    that of GitHub Actions, which gets groups and annotations.
+    """
+
+    def __init__(self, console: Console, *, live: bool | None = None) -> None:
         self._console = console
-        self._rows: dict[str, _Row] = {}
-        self._lock = threading.Lock()
-        self._live: Live | None = None
-        self._github = os.environ.get("GITHUB_ACTIONS") == "true"
+        self._github = github.active()
+        self._live = self._can_be_live() if live is None else live
+        self._asides: dict[str, Row] = {}
+        """What comes before any job: images, the fetch."""
+        self._jobs: dict[str, _Job] = {}
         self._spoke: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def _can_be_live(self) -> bool:
+        console = self._console
+        return (
+            console.file.isatty()
+            and console.color_system is not None
+            and not console.is_dumb_terminal
+            and not self._github
+        )
 
     @contextmanager
     def shown(self, jobs: tuple[str, ...] = ()) -> Iterator[Progress]:
         """Show events until the end of the block; `jobs` get their rows at once."""
-        self._rows = {job: _Row() for job in jobs}
-        if not self._console.is_terminal or self._console.no_color:
+        for job in jobs:
+            self._job(job)
+        if not self._live:
             yield self
             return
         with Live(
-            get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True
-        ) as self._live:
+            get_renderable=self._table,
+            console=self._console,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+        ):
             yield self
-        self._live = None
 
     def __call__(self, event: Event) -> None:
         """Take one event, from any thread."""
         with self._lock:
-            match event:
-                case Note():
-                    self._print(event.text)
-                case Warned():
-                    prefix = f"{event.job}: " if event.job else ""
-                    self._print(f"warning: {prefix}{event.text}", "yellow")
-                case ImageProgress():
-                    self._image(event)
-                case JobPhase():
-                    self._phase(event)
-                case JobLine():
-                    self._line(event)
+            lines = self._take(event)
+        say(self._console, *lines)  # without the lock: the table is drawn under the console's own
 
-    def _image(self, event: ImageProgress) -> None:
-        row = self._rows.setdefault(event.image, _Row(phase="image"))
-        row.text = event.text
+    def _take(self, event: Event) -> list[Text]:
+        """Keep what the event says; return what is to be printed."""
+        match event:
+            case Note():
+                return [Text(event.text)]
+            case Warned():
+                about = f"{event.job}: " if event.job else ""
+                return [Text(f"warning: {about}{event.text}", style="yellow")]
+            case ImageProgress():
+                return self._image(event)
+            case JobPhase():
+                return self._phase(event)
+            case JobLine():
+                return self._line(event)
+
+    def _image(self, event: ImageProgress) -> list[Text]:
         now = time.monotonic()
+        row = self._asides.setdefault(event.image, Row(phase="image", since=now))
+        row.text = plain(event.text)
         if event.done:
-            del self._rows[event.image]
-            self._print(f"image {event.image}: {event.text}", "green")
-        elif self._live is None and now - self._spoke.get(event.image, 0) > _IMAGE_LINE_SECONDS:
-            self._spoke[event.image] = now
-            self._print(f"image {event.image}: {event.text}")
+            del self._asides[event.image]
+            spent = duration(now - row.since)
+            after = f" after {spent}" if now - row.since > 1 else ""
+            return [Text(f"image {event.image}: {row.text}{after}", style="green")]
+        spoke = self._spoke.get(event.image)
+        if self._live or (spoke is not None and now - spoke < _IMAGE_LINE_SECONDS):
+            return []
+        self._spoke[event.image] = now
+        return [Text(f"image {event.image}: {row.text}")]
 
-    def _phase(self, event: JobPhase) -> None:
-        row = self._rows.setdefault(event.job, _Row())
-        if row.phase == Phase.WAITING:
-            row.since = time.monotonic()
-        row.phase, row.text = event.phase, event.text
-        if event.phase in _FINAL:
-            row.seconds = time.monotonic() - row.since
-        if self._live is None or event.phase is Phase.FAILED:
-            text = f" {event.text}" if event.text else ""
-            self._print(f"{event.job}: {event.phase}{text}", _STYLE.get(event.phase, ""))
+    def _phase(self, event: JobPhase) -> list[Text]:
+        self._asides.clear()
+        job, now = self._job(event.job), time.monotonic()
+        if job.phase == Phase.WAITING:
+            job.since = now
+        before, job.phase = job.phase, event.phase
+        job.detail = event.text if event.phase is Phase.CHECK else ""
+        job.text = event.text if event.phase is Phase.FAILED else ""
+        if event.phase in FINAL:
+            job.ended = now
+            return self._ended(event, job, before)
+        return [] if self._live else [Text(f"{event.job}: {job.label}")]
+
+    def _ended(self, event: JobPhase, job: _Job, before: str) -> list[Text]:
+        lines = [*github.group(event.job, job.log)] if self._github else []
         if event.phase is Phase.FAILED:
-            self._tail(event.job, row)
+            lines += _failure(event, job, before)
+            if self._github:
+                lines.append(github.error(f"{event.job} failed at {before}", event.text))
+        elif not self._live:
+            lines.append(Text(_end(event, job), style=STYLES[event.phase]))
+        job.log.clear()
+        return lines
 
-    def _tail(self, job: str, row: _Row) -> None:
+    def _line(self, event: JobLine) -> list[Text]:
+        job = self._jobs.get(event.job)
+        text = plain(event.line).strip()
+        if job is None:
+            new = event.job not in self._asides
+            row = self._asides.setdefault(event.job, Row(phase="", since=time.monotonic()))
+            row.text = text
+            return [Text(f"{event.job}: {text}")] if new and not self._live else []
+        job.excerpt(event.line)
         if self._github:
-            self._print(f"::group::the end of the log of {job}")
-        for line in row.tail:
-            self._console.print(Text("  | " + line, style="dim"))
-        if self._github:
-            self._print("::endgroup::")
+            job.log.append(event.line)
+        if text and job.phase not in FINAL:
+            job.text = text
+        return []
 
-    def _line(self, event: JobLine) -> None:
-        row = self._rows.get(event.job)
-        if row is None:
-            return
-        row.tail.append(event.line)
-        if row.phase not in _FINAL:
-            row.text = event.line.strip()
+    def _job(self, name: str) -> _Job:
+        return self._jobs.setdefault(name, _Job(phase=Phase.WAITING, since=time.monotonic()))
 
-    def _print(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style))
-
-    def _table(self) -> Group | Table:
-        table = Table.grid(padding=(0, 1))
-        for column in ("job", "phase", "time"):
-            table.add_column(column, no_wrap=True)
-        table.add_column("last line", no_wrap=True, overflow="ellipsis", ratio=1)
+    def _table(self) -> Text:
         with self._lock:
-            for name, row in self._rows.items():
-                spent = row.seconds if row.seconds is not None else time.monotonic() - row.since
-                waiting = row.phase == Phase.WAITING
-                table.add_row(
-                    Text(name),
-                    Text(row.phase, style=_STYLE.get(Phase(row.phase), "cyan"))
-                    if row.phase in set(Phase)
-                    else Text(row.phase, style="cyan"),
-                    Text("" if waiting else f"{spent:.0f} s", justify="right"),
-                    Text(_plain(row.text), style="dim"),
-                )
-        return table
-
-
-def _plain(text: str) -> str:
-    return Text.from_ansi(text).plain
-
-
-def show_error(console: Console, error: FarmError) -> None:
-    """Print what failed, and what to do."""
-    console.print(Text("error: ", style="bold red").append(Text(error.message, style="default")))
-    if error.remedy:
-        console.print(Text(f"  {error.remedy}"))
-
-
-def show_report(console: Console, report: Report, path: str) -> None:
-    """Print the closing table: what was built, what failed and why, and what to read."""
-    for status in Status:
-        results = [r for r in report.jobs if r.status is status]
-        if results:
-            console.print(Text(f"{status} ({len(results)})", style="bold"))
-        for result in results:
-            _show_result(console, result)
-    for line in report.left_out:
-        console.print(Text(line, style="dim"))
-    if not report.checked:
-        console.print(Text("no wheel was smoke-tested (--no-smoke)", style="yellow"))
-    console.print(Text(f"{report.seconds:.0f} s; report: {path}", style="dim"))
-
-
-def _show_result(console: Console, result: JobResult) -> None:
-    if result.status is Status.BUILT and result.wheel is not None:
-        spent = sum(result.seconds.values())
-        checks = ", ".join(f"{c.interpreter}{_mark(c.passed)}" for c in result.checks)
-        name = result.wheel.path.rpartition("/")[2]
-        console.print(
-            Text(f"  {name}  ").append(
-                Text(f"{spent:.0f} s, {result.mode}; {checks or 'not checked'}", style="dim")
+            return render(
+                (*self._asides.items(), *self._jobs.items()),
+                width=self._console.width,
+                height=self._console.height - 1,
+                now=time.monotonic(),
             )
-        )
-        return
-    console.print(Text(f"  {result.job}: {result.phase} {result.reason}".rstrip()))
-    if result.status is Status.FAILED:
-        if result.wheel is not None:
-            console.print(Text(f"    wheel: {result.wheel.path}"))
-        console.print(Text(f"    log: {result.log}"))
 
 
-def _mark(passed: bool) -> str:  # noqa: FBT001 - one word of a sentence
-    return " ok" if passed else " excused"
+def _end(event: JobPhase, job: _Job) -> str:
+    """Return the line of a job that ended without a fault."""
+    text = f"{event.job}: {event.phase}"
+    if event.phase is not Phase.CANCELLED and job.ended is not None:
+        text += f" in {duration(job.ended - job.since)}"
+    return f"{text}: {short(event.text)}" if event.text else text
 
 
-def show_checks(console: Console, results: tuple[WheelChecks, ...]) -> None:
-    """Print what came of the checks of each wheel."""
-    for result in results:
-        console.print(Text(result.wheel.rpartition("/")[2]))
-        for done in result.checks:
-            verdict = "ok" if done.passed else done.reason
-            console.print(Text(f"  {done.interpreter}: {verdict} ({done.seconds:.1f} s)"))
-        if not result.passed:
-            console.print(Text(f"  log: {result.log}"))
+def _failure(event: JobPhase, job: _Job, before: str) -> list[Text]:
+    """Return what a failed job's log says of the reason, the reason, and where the log is."""
+    spoke = job.excerpt.lines if before in _OF_PROGRAMS else ()
+    shown = [line for line in spoke if not line.endswith(f"failed: {event.text}")]
+    known = any(plain(event.text) == line.strip() for line in shown)
+    reason = "" if known else f": {event.text}"
+    return [
+        Text.assemble(f"{event.job}: ", (f"failed at {before}", "bold red"), reason),
+        *(Text(f"    {line}") for line in shown),
+        *([Text(f"  log: {short(event.log)}")] if event.log else []),
+    ]

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
+from farm.model.targets import Interpreter
 
 
 def dump(value: Any) -> str:
     """Return `value`, a dataclass or a tuple of them, as indented JSON."""
-    return TypeAdapter(Any).dump_json(value, indent=2).decode()
+    return json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for `value`: an object, or an interpreter's version."""
+    if isinstance(value, Interpreter):
+        return value.version
+    if isinstance(value, Mapping):
+        return dict(value)
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(value)

@@ -113,7 +113,12 @@ class JobRunner:
             return self._result(progress, Status.CANCELLED, reason="interrupted")
         with self.context.log(progress.job.id) as log:
             log(f"{progress.phase} failed: {error.message}")
-        self._say(progress.job, Phase.FAILED, error.message)
+        self._say(
+            progress.job,
+            Phase.FAILED,
+            error.message,
+            log=str(self.context.log_path(progress.job.id)),
+        )
         return self._result(
             progress,
             Status.FAILED,
@@ -148,8 +153,8 @@ class JobRunner:
             policy=progress.policy,
         )
 
-    def _say(self, job: Job, phase: Phase, text: str = "") -> None:
-        self.context.emit(JobPhase(job=job.id, phase=phase, text=text))
+    def _say(self, job: Job, phase: Phase, text: str = "", *, log: str = "") -> None:
+        self.context.emit(JobPhase(job=job.id, phase=phase, text=text, log=log))
 
 
 def _require_passed(checks: tuple[CheckResult, ...]) -> None:

@@ -69,10 +69,22 @@ def run_jobs(
 
         halves = [building.submit(first_half, job) for job in jobs]
         try:
-            return tuple(_result(half) for half in halves), False
-        except KeyboardInterrupt:
-            stop()
-            return tuple(_result(half) for half in halves), True
+            return _results(halves, stop)
+        except BaseException:  # a second Ctrl-C, perhaps amid the first one's stop; or a bug
+            stopping.set()
+            work.stop()
+            raise
+
+
+def _results(
+    halves: Sequence[Future[Future[JobResult] | JobResult]], stop: Callable[[], None]
+) -> tuple[tuple[JobResult, ...], bool]:
+    """Wait for the results; on Ctrl-C `stop`, and wait for what is left of them."""
+    try:
+        return tuple(_result(half) for half in halves), False
+    except KeyboardInterrupt:
+        stop()
+        return tuple(_result(half) for half in halves), True
 
 
 def _result(half: Future[Future[JobResult] | JobResult]) -> JobResult:

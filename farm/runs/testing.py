@@ -78,11 +78,10 @@ def _test(context: Context, wheel: Wheel, arch: Arch, asked: frozenset[Interpret
             )
             results.append(check(context, wheel, planned, "", log, job=name))
     failed = "; ".join(f"on {r.interpreter}: {r.reason}" for r in results if not r.passed)
-    phase = Phase.FAILED if failed else Phase.BUILT
-    context.emit(JobPhase(job=name, phase=phase, text=failed or "every check passed"))
-    return WheelChecks(
-        wheel=str(wheel.path), log=str(context.log_path(name)), checks=tuple(results)
-    )
+    path = str(context.log_path(name))
+    phase = Phase.FAILED if failed else Phase.PASSED
+    context.emit(JobPhase(job=name, phase=phase, text=failed, log=path if failed else ""))
+    return WheelChecks(wheel=str(wheel.path), log=path, checks=tuple(results))
 
 
 def _architecture(wheel: Wheel) -> Arch | None:

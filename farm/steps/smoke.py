@@ -181,22 +181,33 @@ def _filled(command: Command, wheel: Wheel) -> Command:
 
 
 def _run(container: Container, command: Command, log: Log, deadline: float) -> str:
+    """Run one command; return why it failed, or an empty string."""
     log.command(command)
-    lines: list[str] = []
+    if f"{CHECK}/{_PROGRAM}" in command.argv:
+        return _import_modules(container, command, log, deadline)
+    reasons = Reasons(log)
+    ended = container.execute(command.argv, reasons)
+    return explain(ended, reasons, deadline=deadline) if ended.code else ""
+
+
+def _import_modules(container: Container, command: Command, log: Log, deadline: float) -> str:
+    """Run the check program; a module that ends the process, whatever its status, is a failure."""
+    output: list[str] = []
+    errors: list[str] = []
     reasons = Reasons(log)
 
     def listen(line: str) -> None:
-        lines.append(line)
+        errors.append(line)
         reasons(line)
 
-    ended = container.execute(command.argv, listen)
-    if f"{CHECK}/{_PROGRAM}" not in command.argv:
-        return explain(ended, reasons, deadline=deadline) if ended.code else ""
-    told = answer(lines)
-    if told is not None:
-        return told.reason
-    # A module that ends the process, whatever the status, leaves no answer.
-    importing = [line for line in lines if line.startswith("importing ")]
-    said = f"ended with status {ended.code}" if not ended.code else ""
-    said = said or explain(ended, reasons, deadline=deadline)
-    return f"{importing[-1]}: {said}" if importing else said
+    ended = container.execute(command.argv, output.append, on_error_line=listen)
+    told = answer(output)
+    if told is None:
+        importing = [line for line in errors if line.startswith("importing ")]
+        why = explain(ended, reasons, deadline=deadline) if ended.code else "it ended the process"
+        return ": ".join((*importing[-1:], why))
+    for failure in told.failures:
+        for line in (failure.traceback or failure.error).splitlines():
+            log(line)
+    log(f"Python {told.python} on {told.machine}, {told.libc}: imported in {told.elapsed} s")
+    return told.reason

@@ -27,6 +27,21 @@ if TYPE_CHECKING:
     from auditwheel.policy import Policy, WheelPolicies
 
 _SYMBOLS_SHOWN = 5
+_ALL_VERSIONED = frozenset(
+    {
+        "libc.so.6",
+        "libdl.so.2",
+        "libgcc_s.so.1",
+        "libm.so.6",
+        "libpthread.so.0",
+        "librt.so.1",
+        "libstdc++.so.6",
+        "libutil.so.1",
+    }
+)
+"""Libraries of the policies in which every symbol has a version."""
+_OF_THE_LOADER = frozenset({"__tls_get_addr"})
+"""What the dynamic loader itself has, and some linkers give no version."""
 _FPECTL = {"PyFPE_jbuf", "PyFPE_dummy", "PyFPE_counter"}
 
 
@@ -204,6 +219,9 @@ def _elf_findings(
         yield _error(f"is for {elf.machine}, not {target.arch.elf_machine}", elf.file)
         return
     yield from (_error(text, elf.file) for text in _breaches(elf, elfs, policy))
+    if missing := _from_nowhere(elf):
+        text = f"uses {_some(missing)}, newer than {policy.name} allows or in no library it names"
+        yield _error(text, elf.file)
     if target.abi is Abi.ABI3:
         texts = violations(elf, target.interpreter.minor)
         yield from (_error(text, elf.file) for text in texts)
@@ -249,6 +267,20 @@ def _breaches(elf: Elf, elfs: Sequence[Elf], policy: Policy) -> Iterator[str]:
         yield f"uses {_some(used)}, which only Pythons built with fpectl had (PEP 513)"
     if elf.level:
         yield f"needs instructions of {elf.level}, which {policy.name} does not promise"
+
+
+def _from_nowhere(elf: Elf) -> tuple[str, ...]:
+    """Return the symbols that no library can give the file, sorted.
+
+    A linker that is told an old glibc lets a shared library use a newer function all the same:
+    the symbol stays undefined and gets no version, so nothing that reads versions sees it. Where
+    all libraries that are named give each of their symbols a version, one without is Python's or
+    nobody's.
+    """
+    if not elf.needed or not all(n in _ALL_VERSIONED or is_loader(n) for n in elf.needed):
+        return ()
+    versioned = {symbol for version in elf.versions for symbol in version.symbols}
+    return tuple(sorted(elf.undefined - versioned - _OF_THE_LOADER - set(python_symbols(elf))))
 
 
 def _allows(policy: Policy, version: Version) -> bool:

@@ -34,7 +34,7 @@ LEFT_OUT = (
 
 def say(text: str) -> None:
     """Report progress; the controller shows the last line."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 (the build's log is the channel)
+    print(text, file=sys.stderr, flush=True)
 
 
 def fetch(closure: list[dict[str, object]], directory: Path) -> list[Path]:
@@ -55,7 +55,7 @@ def fetch(closure: list[dict[str, object]], directory: Path) -> list[Path]:
         words = [word for file in missing for word in file]
         done = subprocess.run([APT_HELPER, *options, "download-file", *words], check=False)
         if done.returncode:
-            raise OSError("not all packages could be downloaded; apt's words are above")
+            raise SystemExit("not all packages could be downloaded; apt's words are above")
     return list(wanted)
 
 
@@ -82,7 +82,8 @@ def _unpack_one(package: Path, root: Path, only: tuple[str, ...]) -> None:
         ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
     ) as archive:
         done = subprocess.run(
-            [*tar, *only], stdin=archive.stdout, check=not only, stderr=subprocess.PIPE
+            [*tar, *only], stdin=archive.stdout, check=False, capture_output=True, text=True
         )
-    if only and b"Not found in archive" not in done.stderr and done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, tar, stderr=done.stderr)
+    absent = only and "Not found in archive" in done.stderr
+    if archive.returncode or (done.returncode and not absent):
+        raise SystemExit(f"{package.name} could not be unpacked: {done.stderr}")

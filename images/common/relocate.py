@@ -8,7 +8,6 @@ libraries, such as the modules in lib-dynload.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,7 +24,7 @@ def within(root: Path, path: Path) -> Path:
     for _ in range(40):
         if not path.is_symlink():
             return path
-        goal = Path(os.readlink(path))
+        goal = path.readlink()
         path = root / goal.relative_to("/") if goal.is_absolute() else path.parent / goal
     raise OSError(f"too many links at {path}")
 
@@ -41,7 +40,7 @@ def copy_libraries(root: Path, arch: str, into: Path) -> Path:
             else:
                 shutil.copy2(source, into / library.name)
     loader = root / LOADERS[arch]
-    shutil.copy2(within(root, loader), into / loader.name, follow_symlinks=True)
+    shutil.copy2(within(root, loader), into / loader.name)
     return into / loader.name
 
 

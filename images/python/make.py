@@ -8,6 +8,7 @@ the native one of the same version, which is in `/native`.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,9 @@ NATIVE = Path("/native")
 WORK = Path("/tmp")
 DEBIANS_OWN = ("EXTERNALLY-MANAGED", "sitecustomize.py", "dist-packages", "config-3*")
 """Of Debian's standard library: what is about Debian's own packages, or for linking statically."""
+
+DEBIANS_PREFIX = re.compile(r"""(["'])/usr(?=\1|/(?!share/zoneinfo))""")
+"""Where Debian's interpreter is, in strings of sysconfig's; time zones stay the root's."""
 
 
 class Layout:
@@ -65,11 +69,7 @@ class Layout:
     def rename_prefix(self) -> None:
         """Have sysconfig's variables speak of the place where the interpreter is."""
         for path in self.modules.glob("_sysconfig*"):
-            text = path.read_text()
-            for quote in "'\"":
-                text = text.replace(f"{quote}/usr/", f"{quote}{self.prefix}/")
-                text = text.replace(f"{quote}/usr{quote}", f"{quote}{self.prefix}{quote}")
-            path.write_text(text)
+            path.write_text(DEBIANS_PREFIX.sub(rf"\1{self.prefix}", path.read_text()))
 
     def compile(self) -> None:
         """Compile the modules with the native interpreter of the same version.

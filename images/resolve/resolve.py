@@ -3,16 +3,17 @@
 Runs inside the seed. Reads `request.json` beside it and writes `closures.json` to the directory
 given as the only argument:
 
-    request:  {"needs": [{"id", "candidates": [{"suite", "pockets", "moving", "target", "arch",
-                                                "foreign", "packages", "leave_out"}, ...]}, ...]}
+    request:  {"needs": [{"id", "candidates": [{"suite", "pockets", "moving", "ended", "target",
+                                                "arch", "foreign", "packages", "leave_out"},
+                                               ...]}, ...]}
     closures: {"found": {id: {"suites": [name, ...],
                               "packages": [{"name", "version", "arch", "uri", "size", "sha256"},
                                            ...]}},
                "lost": {id: [reason, ...]}, "index_bytes": n}
 
 Of each need the first candidate that can be had is taken; `lost` has the reason for each one
-before it that could not, mostly in apt's own words, and costs nothing else. The archive's address is the one that mmdebstrap
-wrote into the seed; signatures are checked.
+before it that could not, mostly in apt's own words, and costs nothing else. The archive's
+address is the one that mmdebstrap wrote into the seed; signatures are checked.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from urllib.error import HTTPError
 from urllib.parse import unquote
 from urllib.request import Request, urlopen
@@ -33,8 +36,10 @@ from urllib.request import Request, urlopen
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ROOTS = Path("/tmp/resolve")
 LINE = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
-
+"""What `apt-get --print-uris` says of a package."""
 FETCHED = re.compile(r"^Fetched (?P<number>[\d.,]+) (?P<unit>[kMG]?)B", re.MULTILINE)
+"""What `apt-get update` says of all that it downloaded."""
+ONE_AT_A_TIME = Lock()
 
 
 class LostError(Exception):
@@ -43,20 +48,21 @@ class LostError(Exception):
 
 def say(text: str) -> None:
     """Report progress; the controller shows the last line."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 (the build's log is the channel)
+    print(text, file=sys.stderr, flush=True)
 
 
 def archives() -> tuple[str, str]:
     """Return the addresses of the archive and of its security archive, as the seed has them."""
     main = security = ""
     for line in Path("/etc/apt/sources.list").read_text().splitlines():
-        words = [word for word in line.split() if not word.startswith("[")]
-        if len(words) < 3 or words[0] != "deb":
+        kind, *words = [word for word in line.split() if not word.startswith("[")] or [""]
+        if kind != "deb":
             continue
-        if words[2].endswith("-security"):
-            security = words[1]
+        address, suite, *_ = words
+        if suite.endswith("-security"):
+            security = address
         elif not main:
-            main = words[1]
+            main = address
     return main, security or main
 
 
@@ -123,7 +129,6 @@ class PrivateApt:
             self.fetched += int(float(found["number"].replace(",", "")) * unit)
 
 
-
 def resolve_selection(apt: PrivateApt, selection: dict[str, object]) -> list[dict[str, object]]:
     """Return the closure of one selection, sorted by name and architecture."""
     words = ["install", "--print-uris", "-y", "-qq"]
@@ -147,28 +152,27 @@ def resolve_selection(apt: PrivateApt, selection: dict[str, object]) -> list[dic
             )
     if not closure:
         raise LostError(f"apt names no package for {' '.join(selection['packages'])}")
-    if gone := missing([str(package["uri"]) for package in closure]):
+    uris = [str(package["uri"]) for package in closure]
+    if selection["ended"] and (gone := [uri for uri in uris if is_missing(uri)]):
         raise LostError(f"{len(gone)} files that it lists are not there, such as {gone[0]}")
     return sorted(closure, key=lambda package: (package["name"], package["arch"]))
 
 
-def missing(uris: list[str]) -> list[str]:
-    """Return those of `uris` that the archive does not have, though its lists name them.
+@cache
+def is_missing(uri: str) -> bool:
+    """Tell whether the archive does not have a file, though its lists name it.
 
-    As happens where an architecture's support has ended, or a mirror is being updated.
+    As happens where an architecture's support has ended. One byte is asked for, since some
+    mirrors are slow to answer HEAD; and one at a time, since some are to crowds.
     """
-
-    def is_missing(uri: str) -> bool:
-        try:
-            urlopen(Request(uri, method="HEAD"), timeout=30).close()  # noqa: S310 (apt's own)
-        except HTTPError as error:
-            return error.code in {403, 404, 410}
-        except OSError:
-            return False  # the download has retries of its own
-        return False
-
-    with ThreadPoolExecutor(8) as pool:
-        return [uri for uri, gone in zip(uris, pool.map(is_missing, uris), strict=True) if gone]
+    try:
+        with ONE_AT_A_TIME:
+            urlopen(Request(uri, headers={"Range": "bytes=0-0"}), timeout=30).close()  # noqa: S310
+    except HTTPError as error:
+        return error.code in {403, 404, 410}
+    except OSError:
+        return False  # the download has retries of its own
+    return False
 
 
 class Archive:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +48,7 @@ def test_a_stale_lock_is_the_projects_fault(farm: Farm, project: Project) -> Non
     place = project("tiny")
     replaced(place / "Cargo.toml", 'version = "0.1.0"', 'version = "0.2.0"')
     ended = farm("build", place, *ONE).failed(2)
-    assert "Cargo.lock does not fit Cargo.toml" in ended.err
+    assert "is stale: it has tiny 0.1.0" in ended.err
     assert "cargo update --workspace" in ended.err
 
 
@@ -62,20 +61,39 @@ def test_a_missing_lock_is_told_before_anything_starts(farm: Farm, project: Proj
     assert not (place / ".farm").exists()
 
 
-def test_symbols_newer_than_the_policy_are_named(farm: Farm, project: Project) -> None:
-    """The crate's build script moves the linker's glibc floor, and the library uses it."""
-    place = project("tiny")
-    (place / "build.rs").write_text(
-        "fn main() {\n"
-        '    println!("cargo:rustc-cdylib-link-arg=-target");\n'
-        '    println!("cargo:rustc-cdylib-link-arg=x86_64-linux-gnu.2.36");\n'
-        "}\n"
-    )
+def use_a_newer_function(place: Path) -> None:
+    """Make the extension call what glibc has since 2.36."""
     replaced(
         place / "src" / "lib.rs",
         "    PyLong_FromLong(42)",
         '    extern "C" { fn arc4random() -> u32; }\n    PyLong_FromLong(arc4random() as _)',
     )
+
+
+def test_a_function_that_the_policys_glibc_lacks_is_named(farm: Farm, project: Project) -> None:
+    """The linker lets it pass, without a version; the audit must not."""
+    place = project("tiny")
+    use_a_newer_function(place)
+    ended = farm("build", place, *ONE).failed(1)
+    assert "arc4random" in ended.err
+    assert "manylinux_2_28" in ended.err
+    assert not list((place / "dist").iterdir())
+
+
+def test_symbols_newer_than_the_policy_are_named(farm: Farm, project: Project) -> None:
+    """The project brings a linker with a newer glibc."""
+    place = project("tiny")
+    use_a_newer_function(place)
+    linker = place / "linker"
+    linker.write_text(
+        '#!/bin/sh\nexec cargo-zigbuild zig cc -- -target x86_64-linux-gnu.2.36 "$@"\n'
+    )
+    linker.chmod(0o755)
+    with (place / "pyproject.toml").open("a") as file:
+        file.write(
+            "\n[tool.farm.environment]\n"
+            'CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER = "/src/linker"\n'
+        )
     ended = farm("build", place, *ONE).failed(1)
     assert "GLIBC_2.36" in ended.err
     assert "manylinux_2_28" in ended.err
@@ -150,7 +168,7 @@ def test_a_dist_on_a_full_disk_loses_no_wheel(farm: Farm, dist: Callable[[str], 
     place = dist("size=16k")
     ended = farm("build", place, *ONE).failed(3)
     assert "No space left" in ended.err
-    assert os.listdir(place / "dist") == []
+    assert list((place / "dist").iterdir()) == []
     (kept,) = (place / ".farm").rglob("*.whl")
     assert str(kept) in ended.err
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import zipfile
@@ -29,9 +28,8 @@ def containers_seen() -> Iterator[list[dict[str, Any]]]:
     events = client.events(decode=True, filters={"type": "container", "label": "farm=1"})
 
     def listen() -> None:
-        for event in events:
-            if event["Action"] == "create":
-                seen.append(client.api.inspect_container(event["id"]))
+        created = (event["id"] for event in events if event["Action"] == "create")
+        seen.extend(map(client.api.inspect_container, created))
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
@@ -69,7 +67,9 @@ def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project
     assert result["command"] == build
     assert result["status"] == "built"
     assert [check["passed"] for check in result["checks"]] == [True]
-    assert os.listdir(place / "dist") == ["tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"]
+    assert [w.name for w in (place / "dist").iterdir()] == [
+        "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
+    ]
     assert left_on_engine(report["run"]) == []
 
 
@@ -85,8 +85,8 @@ def test_containers_are_closed_in(farm: Farm, project: Project) -> None:
         assert host["CapDrop"] == ["ALL"]
         assert host["ReadonlyRootfs"]
         assert host["SecurityOpt"] == ["no-new-privileges"]
-        assert 0 < host["PidsLimit"]
-        assert 0 < host["Memory"] == host["MemorySwap"]
+        assert host["PidsLimit"] > 0
+        assert host["Memory"] == host["MemorySwap"] > 0
         assert all(bind.startswith("farm-") for bind in host["Binds"])
         if host["NetworkMode"] != "none":
             networked.append(container["Config"]["Cmd"][:2])
@@ -103,7 +103,7 @@ def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, project
     assert result["wheel"]["path"] == str(
         place / "dist" / "tiny-0.1.0-cp39-cp39-manylinux_2_28_aarch64.whl"
     )
-    assert result["wheel"]["size"] == os.path.getsize(result["wheel"]["path"])
+    assert result["wheel"]["size"] == Path(result["wheel"]["path"]).stat().st_size
     assert re.fullmatch(r"\d+\.\d+\S*", report["emulation"]["aarch64"])
     versions = report["images"]["builder-aarch64"]
     assert versions["id"] == result["image"]
@@ -158,7 +158,7 @@ def test_one_failing_job_leaves_the_others_wheels(farm: Farm, project: Project) 
     results = {job["job"]: job for job in ended.json["jobs"]}
     bad = results.pop("cp39-manylinux_2_28_x86_64")
     assert {job["status"] for job in results.values()} == {"built"}
-    assert len(os.listdir(place / "dist")) == len(results)
+    assert len(list((place / "dist").iterdir())) == len(results)
     assert (bad["status"], bad["phase"]) == ("failed", "check")
     assert "tiny" in bad["reason"]
     assert zipfile.is_zipfile(bad["wheel"]["path"])

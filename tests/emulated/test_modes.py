@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import docker
 import pytest
-from conftest import Farm
+from conftest import PROJECTS, Farm
 from watch import Program, Watch
 
 from farm.engine import connection
@@ -21,10 +22,6 @@ Project = Callable[[str], Path]
 ENGINES_OWN = "docker-init"
 """The first process of each container, which the engine brings with it."""
 TOOLS = frozenset({"maturin", "cargo", "rustc", "zig"})
-ANSWER = """
-[tool.farm.smoke]
-command = ["python", "-c", "import tiny; assert tiny.answer() == 42"]
-"""
 ASKS_THE_HOST = """fn main() {
     println!("cargo:rustc-env=SEEN={}", if cfg!(target_arch = "%s") { "%s" } else { "other" });
 }
@@ -75,21 +72,9 @@ def watched(farm: Farm, place: Path, *arguments: str) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    from conftest import PROJECTS
-
-    def copy() -> Path:
-        import shutil
-
-        place = tmp_path_factory.mktemp("modes") / "tiny"
-        return Path(shutil.copytree(PROJECTS / "tiny", place))
-
-    return copy
-
-
-@pytest.fixture(scope="module")
-def hybrid(farm: Farm, tiny: Callable[[], Path], foreign: Arch) -> Seen:
-    return watched(farm, tiny(), "--arch", foreign)
+def hybrid(farm: Farm, foreign: Arch, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    place = shutil.copytree(PROJECTS / "tiny", tmp_path_factory.mktemp("modes") / "tiny")
+    return watched(farm, place, "--arch", foreign)
 
 
 def interpreters(programs: tuple[Program, ...]) -> list[Program]:
@@ -97,9 +82,9 @@ def interpreters(programs: tuple[Program, ...]) -> list[Program]:
 
 
 def test_native_builds_run_the_engines_own_programs_and_emulate_none(
-    farm: Farm, tiny: Callable[[], Path], native: Arch
+    farm: Farm, project: Project, native: Arch
 ) -> None:
-    seen = watched(farm, tiny(), "--arch", "native")
+    seen = watched(farm, project("tiny"), "--arch", "native")
     assert {p.name for p in seen.building} >= TOOLS
     assert {p.machine for p in (*seen.building, *seen.checking)} == {native}
     assert not any(p.emulated for p in (*seen.building, *seen.checking))
@@ -139,10 +124,11 @@ def test_a_project_with_nothing_to_warn_of_is_not_warned_of(hybrid: Seen) -> Non
     assert hybrid.report["warnings"] == []
 
 
+@pytest.mark.slow
 def test_emulated_builds_run_programs_of_the_target_by_qemu_and_no_others(
-    farm: Farm, tiny: Callable[[], Path], foreign: Arch
+    farm: Farm, project: Project, foreign: Arch
 ) -> None:
-    seen = watched(farm, tiny(), "--arch", foreign, "--mode", "emulated")
+    seen = watched(farm, project("tiny"), "--arch", foreign, "--mode", "emulated")
     assert {p.name for p in seen.building} >= TOOLS
     assert {(p.machine, p.emulated) for p in seen.building} == {(foreign, True)}
     assert seen.job["mode"] == "emulated"
@@ -175,16 +161,22 @@ def test_a_hybrid_build_that_fails_is_not_tried_otherwise_unless_the_settings_sa
 
 
 def test_a_hybrid_build_that_fails_is_tried_emulated_where_the_settings_say_so(
-    farm: Farm, project: Project, foreign: Arch
+    farm: Farm, project: Project, native: Arch, foreign: Arch
 ) -> None:
     place = project("program")
     (place / "build.rs").write_text(NEEDS_THE_TARGET)
     with (place / "pyproject.toml").open("a") as file:
         file.write('\n[tool.farm]\nfallback = "emulated"\n')
-    ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").succeeded()
+    with Watch() as watch:
+        ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").succeeded()
     (job,) = ended.json["jobs"]
     assert (job["status"], job["mode"]) == ("built", "emulated")
     (said,) = [line for line in ended.err.splitlines() if "hybrid build failed" in line]
     assert said.startswith(f"warning: {job['job']}: ")
     assert said.endswith("; trying emulated")
     assert f"program for {foreign}" in Path(job["log"]).read_text()
+    tools = [p for p in watch.of(ended.json["run"], where="maturin") if p.name in TOOLS]
+    first, second = dict.fromkeys(p.container for p in tools)
+    assert {(p.machine, p.emulated) for p in tools if p.container == first} == {(native, False)}
+    assert {(p.machine, p.emulated) for p in tools if p.container == second} == {(foreign, True)}
+    assert {p.name for p in tools if p.container == second} == TOOLS

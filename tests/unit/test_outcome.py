@@ -48,12 +48,12 @@ def test_maturins_last_cause_counts_when_no_compiler_failed() -> None:
 def test_uvs_explanation_is_told_as_one_line() -> None:
     reasons = told(
         "  \u00d7 No solution found when resolving dependencies:",
-        "  \u2570\u2500\u25b6 Because numpy has no wheels with a matching Python ABI tag and x depends",
-        "      on numpy, we can conclude that x cannot be used.",
+        "  \u2570\u2500\u25b6 Because numpy has no wheels with a matching Python ABI tag and x",
+        "      depends on numpy, we can conclude that x cannot be used.",
     )
     assert reasons.summary == (
-        "Because numpy has no wheels with a matching Python ABI tag and x depends "
-        "on numpy, we can conclude that x cannot be used."
+        "Because numpy has no wheels with a matching Python ABI tag and x "
+        "depends on numpy, we can conclude that x cannot be used."
     )
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ def test_a_wheel_appears_under_its_name_and_nothing_else_does(tmp_path: Path) ->
     out = tmp_path / "dist"
     out.mkdir()
     assert publish(wheel, out) == out / NAME
-    assert os.listdir(out) == [NAME]
+    assert [p.name for p in out.iterdir()] == [NAME]
     assert (out / NAME).read_bytes() == b"new"
 
 
@@ -29,7 +28,7 @@ def test_a_wheel_that_can_not_be_copied_leaves_the_older_one(tmp_path: Path) -> 
     (out / NAME).write_bytes(b"old")
     with pytest.raises(SurroundingsError, match=NAME):
         publish(tmp_path / NAME, out)
-    assert os.listdir(out) == [NAME]
+    assert [p.name for p in out.iterdir()] == [NAME]
     assert (out / NAME).read_bytes() == b"old"
 
 
@@ -55,7 +54,7 @@ def test_a_full_disk_leaves_no_part_of_a_wheel(tmp_path: Path) -> None:
         check=True,
     )
     assert str(wheel) in ended.stdout
-    assert os.listdir(out) == []
+    assert list(out.iterdir()) == []
 
 
 def test_a_file_in_the_place_of_dist_is_an_error_before_anything_starts(tmp_path: Path) -> None:

@@ -163,3 +163,34 @@ def test_a_bug_propagates() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_jobs(JOBS, FakeEngine().work(build=build))
+
+
+def test_a_second_interrupt_amid_the_first_ones_stop_leaves_nothing_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from farm.runs import scheduler
+
+    engine = FakeEngine()
+    struck = threading.Event()
+
+    def build(job: Job) -> Job | JobResult:
+        engine.built.append(job.id)
+        assert engine.stopped.wait(PATIENCE)
+        return result(job, Status.CANCELLED)
+
+    def interrupted(_half: object) -> JobResult:
+        raise KeyboardInterrupt
+
+    def stop() -> None:
+        if not struck.is_set():
+            struck.set()
+            raise KeyboardInterrupt
+        engine.stopped.set()
+
+    monkeypatch.setattr(scheduler, "_result", interrupted)
+    work = Work(
+        build=build, finish=result, cancelled=lambda job: result(job, Status.CANCELLED), stop=stop
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(JOBS, work)
+    assert len(engine.built) <= 1

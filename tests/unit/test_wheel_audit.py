@@ -97,6 +97,19 @@ def test_symbols_of_the_policy_itself_pass(tmp_path: Path) -> None:
     assert found.policy == "manylinux_2_28_x86_64"
 
 
+def test_a_symbol_that_no_named_library_can_have_is_an_error(tmp_path: Path) -> None:
+    """What a linker leaves of a newer glibc's function: undefined, without a version."""
+    found = with_extension(tmp_path, undefined=["arc4random", "PyLong_FromLong", "__tls_get_addr"])
+    assert "uses arc4random, newer than manylinux_2_28_x86_64 allows" in errors(found)
+    assert "PyLong_FromLong" not in errors(found)
+    assert "__tls_get_addr" not in errors(found)
+
+
+def test_a_symbol_may_be_of_a_library_without_versions(tmp_path: Path) -> None:
+    found = with_extension(tmp_path, needed=["libc.so.6", "libz.so.1"], undefined=["adler32"])
+    assert found.passed
+
+
 def test_a_library_that_nobody_ships_is_dangling(tmp_path: Path) -> None:
     found = with_extension(tmp_path, needed=["libc.so.6", "libssl.so.3"])
     assert "needs libssl.so.3, which is neither in the wheel nor among" in errors(found)

@@ -1,0 +1,242 @@
+"""Making images, with an engine and an archive that are made up: what is built, and what is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from farm.bases.recipes import with_parents
+from farm.engine import images, making
+from farm.engine.bake import Order
+from farm.engine.resolve import Package
+from farm.engine.stock import Book
+from farm.model.errors import SurroundingsError
+from farm.model.events import Event, ImageProgress, Warned
+
+NAMES = ("builder-x86_64", "builder-aarch64", "check-aarch64")
+
+
+class FakeEngine:
+    """An engine as far as images go, and the list of those on it."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.api = self
+
+    def version(self) -> dict[str, str]:
+        return {"Arch": "amd64"}
+
+    def images(self, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+        assert filters == {"label": ["farm=1", "farm.image"]}
+        return list(self.entries)
+
+    def remove_image(self, reference: str) -> None:
+        self.entries = [entry for entry in self.entries if entry["RepoTags"] != [reference]]
+
+    def add(self, reference: str, labels: Mapping[str, str]) -> None:
+        self.entries.append(
+            {
+                "Id": f"sha256:{len(self.entries)}",
+                "RepoTags": [reference],
+                "Labels": dict(labels),
+                "Created": len(self.entries),
+                "Size": 1,
+            }
+        )
+
+
+class FakeArchive:
+    """What Debian's archive has: one package for each need, of the version that is set."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, str] = {}
+        self.lost: set[str] = set()
+        self.asked = 0
+
+    def answer(self, request: str) -> str:
+        self.asked += 1
+        found, lost = {}, {}
+        for need in json.loads(request)["needs"]:
+            place = need["id"]
+            for candidate in need["candidates"]:
+                suites = [candidate["suite"], *candidate["pockets"]]
+                if set(suites) & self.lost:
+                    lost.setdefault(place, []).append(f"{', '.join(suites)}: gone")
+                    continue
+                found[place] = {"suites": suites, "packages": [self.package(place, candidate)]}
+                break
+        return json.dumps({"found": found, "lost": lost, "index_bytes": 5})
+
+    def package(self, place: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        version = self.versions.get(place, "1.0-1")
+        return {
+            "name": candidate["packages"][0],
+            "version": version,
+            "arch": candidate["arch"],
+            "sha256": f"{place} {version} {candidate['suite']}",
+            "size": 1,
+            "uri": "http://archive/x.deb",
+        }
+
+
+class World:
+    """An engine, an archive, and what happened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.engine = FakeEngine()
+        self.archive = FakeArchive()
+        self.baked: list[str] = []
+        self.events: list[Event] = []
+        world = self
+
+        class FakeOven:
+            def __init__(self, engine: object) -> None:
+                assert engine is world.engine
+
+            def bake(self, order: Order, say: Callable[[str], None]) -> None:
+                for parent in order.parents.values():
+                    assert any(entry["RepoTags"] == [parent] for entry in world.engine.entries)
+                say("unpacking 1 packages")
+                world.baked.append(order.recipe.name)
+                world.engine.add(order.reference, order.labels)
+
+            bake_seed = bake
+
+            def resolve(self, seed: str, request: str, say: Callable[[str], None]) -> str:
+                assert seed.startswith("farm/seed:")
+                say("reading")
+                return world.archive.answer(request)
+
+        monkeypatch.setattr(making, "Oven", FakeOven)
+        monkeypatch.setattr(making, "simulate_seed", lambda _: (("apt", "3.0", "amd64"),))
+
+    def ensure(self, *names: str, upgrade: bool = False) -> dict[str, images.Image]:
+        self.baked.clear()
+        return images.ensure(self.engine, names, emit=self.events.append, upgrade=upgrade)  # type: ignore[arg-type]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Warned)]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def all_names(world: World, *names: str) -> set[str]:
+    book = Book.read(world.engine)  # type: ignore[arg-type]
+    return {recipe.name for recipe in with_parents(book.recipes, names)}
+
+
+def test_what_is_missing_is_made_with_its_parents_each_once(world: World) -> None:
+    made = world.ensure(*NAMES)
+    assert set(made) == set(NAMES)
+    assert sorted(world.baked) == sorted(all_names(world, *NAMES))
+    assert world.archive.asked == 1
+
+
+def test_what_is_there_is_found_without_asking_anything(world: World) -> None:
+    made = world.ensure(*NAMES)
+    world.events.clear()
+    assert world.ensure(*NAMES) == made
+    assert (world.baked, world.events, world.archive.asked) == ([], [], 1)
+
+
+def test_only_what_is_missing_is_made_where_its_parents_are_there(world: World) -> None:
+    world.ensure("builder-aarch64")
+    world.ensure("check-aarch64")
+    assert world.baked == ["check-aarch64"]
+
+
+def test_an_upgrade_of_an_archive_that_stands_still_makes_nothing(world: World) -> None:
+    made = world.ensure(*NAMES)
+    assert world.ensure(*NAMES, upgrade=True) == made
+    assert (world.baked, world.archive.asked) == ([], 2)
+
+
+def test_an_upgrade_makes_what_changed_and_what_is_made_from_it(world: World) -> None:
+    before = world.ensure(*NAMES)
+    world.archive.versions["python-aarch64/cp39-cp39"] = "1.0-2"
+    after = world.ensure(*NAMES, upgrade=True)
+    assert sorted(world.baked) == ["builder-aarch64", "check-aarch64", "python-aarch64"]
+    assert after["builder-x86_64"] == before["builder-x86_64"]
+    assert after["check-aarch64"].versions["cp39-cp39"] == "1.0-2"
+    assert world.ensure(*NAMES) == after
+
+
+def test_labels_tell_the_inputs_the_versions_and_the_interpreters(world: World) -> None:
+    image = world.ensure("builder-aarch64")["builder-aarch64"]
+    assert image.reference == f"farm/builder-aarch64:{image.inputs[:16]}"
+    assert image.labels["farm"] == "1"
+    assert {"maturin", "ziglang", "cargo-zigbuild", "uv", "cp39-cp39"} <= set(image.versions)
+    assert [i.version for i in image.interpreters] == ["3.9", "3.11", "3.13", "3.14", "3.15"]
+    assert image.left_out == ""
+
+
+def test_a_suite_that_is_gone_costs_its_interpreters_and_a_warning(world: World) -> None:
+    world.archive.lost = {"forky"}
+    made = world.ensure(*NAMES)
+    for image in made.values():
+        assert [i.version for i in image.interpreters] == ["3.9", "3.11", "3.13"]
+    assert len(world.warnings) == 1
+    assert "cp315-cp315 (forky" in world.warnings[0]
+    assert all(name in world.warnings[0] for name in NAMES)
+
+
+def test_a_root_falls_to_the_next_oldest_suite_with_a_warning(world: World) -> None:
+    world.archive.lost = {"bullseye"}
+    made = world.ensure("builder-x86_64")
+    assert made["builder-x86_64"].interpreters[0].version == "3.11"
+    assert any(
+        w.startswith("builder-x86_64/root: bookworm, bookworm-updates, bookworm-security instead")
+        for w in world.warnings
+    )
+
+
+def test_a_suite_whose_updates_are_gone_is_used_without_them(world: World) -> None:
+    world.archive.lost = {"bullseye-security"}
+    made = world.ensure("check-aarch64")
+    assert made["check-aarch64"].left_out == ""
+    assert any("bullseye instead of bullseye, bullseye-updates" in w for w in world.warnings)
+
+
+def test_nothing_is_made_when_the_archive_has_none_of_what_is_needed(world: World) -> None:
+    world.archive.lost = {"bullseye", "bookworm", "trixie", "forky"}
+    with pytest.raises(SurroundingsError, match=r"check-aarch64 needs root: bullseye.*: gone"):
+        world.ensure("check-aarch64")
+    assert world.baked == ["seed"]
+
+
+def test_prune_removes_what_no_recipe_names_or_what_was_replaced(world: World) -> None:
+    old = world.ensure("check-aarch64")["check-aarch64"]
+    world.archive.versions["python-aarch64/cp39-cp39"] = "1.0-2"
+    new = world.ensure("check-aarch64", upgrade=True)["check-aarch64"]
+    stale = {**new.labels, "farm.recipe": "of yesterday"}
+    world.engine.add("farm/check-aarch64:0000", stale)
+    gone = images.prune(world.engine, emit=world.events.append)  # type: ignore[arg-type]
+    assert {image.reference for image in gone} >= {old.reference, "farm/check-aarch64:0000"}
+    assert images.find(world.engine, ["check-aarch64"]) == {"check-aarch64": new}  # type: ignore[arg-type]
+
+
+def test_progress_names_the_image(world: World) -> None:
+    world.ensure("check-aarch64")
+    done = {e.image for e in world.events if isinstance(e, ImageProgress) and e.done}
+    assert done == {"archive", *all_names(world, "check-aarch64")}
+
+
+@pytest.mark.parametrize(
+    ("version", "upstream"),
+    [
+        ("1.96.1+dfsg1-2~bpo13+1", "1.96.1"),
+        ("1:11.1.3+ds-1~bpo13+1", "11.1.3"),
+        ("2.31-13+deb11u14", "2.31"),
+        ("3.9", "3.9"),
+    ],
+)
+def test_a_tools_version_is_told_as_its_makers_write_it(version: str, upstream: str) -> None:
+    package = Package(name="p", version=version, arch="amd64", sha256="", size=0, uri="")
+    assert package.upstream == upstream
