@@ -11,7 +11,7 @@ from farm.model.errors import ExitCode, SurroundingsError, UsageError
 from farm.model.targets import Arch
 
 if TYPE_CHECKING:
-    from farm.findings import Diagnosis, Finding
+    from farm.doctor.findings import Diagnosis, Finding
 
 EXAMPLES = """\b
 Examples:
@@ -46,8 +46,8 @@ def doctor(
     changes is written down where it outlives your home directory, so that --undo can take it
     back. Exit status: 0 all is well, 3 something is not.
     """
-    from farm import doctor as surroundings
-    from farm import repair
+    from farm.doctor import examine as surroundings
+    from farm.doctor import repair
     from farm.host.ledger import Ledger, default_path
     from farm.report.console import Progress, make_console
 

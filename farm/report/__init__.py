@@ -1,1 +1,1 @@
-"""Three listeners of the events: console, JSON, log files."""
+"""What users see: events on the console, the closing summary, results as text and as JSON."""

@@ -18,7 +18,7 @@ from farm.model.events import Emit, Note, Warned
 from farm.model.results import JobResult, Report
 from farm.model.targets import Arch, Mode
 from farm.runs.directory import new_run, write_report
-from farm.runs.foreign import require_emulation
+from farm.runs.emulation import require_emulation
 from farm.runs.jobs import JobRunner
 from farm.runs.planner import Order
 from farm.runs.scheduler import Work, run_jobs

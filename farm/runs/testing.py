@@ -16,7 +16,7 @@ from farm.model.results import WheelChecks
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter
 from farm.runs.directory import new_run
-from farm.runs.foreign import require_emulation
+from farm.runs.emulation import require_emulation
 from farm.steps.context import Context
 from farm.steps.smoke import check, plan_check
 from farm.wheels.archive import Wheel, read_wheel

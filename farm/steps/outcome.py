@@ -10,6 +10,9 @@ from farm.model.errors import FarmError, JobError, SurroundingsError
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _COMPILER = re.compile(r"(?:error(?:\[E\d+\])?|fatal error): ")
 _SUMMARY_OF_CARGO = ("error: could not compile", "error: aborting due to")
+_SCRIPT_FAILED = "error: failed to run custom build command"
+_C_COMPILER = re.compile(r"(?:cargo:warning=)?(\S+:\d+:\d+: (?:fatal )?error: .+)")
+_PANIC = re.compile(r"thread '.*' .*panicked at ")
 _CAUSE = re.compile(r"(?:Caused by|Cause): +(.*)")
 _NO_ROOM = "No space left on device"
 _UV = "\u2570\u2500\u25b6 "
@@ -24,6 +27,8 @@ class Reasons:
     def __init__(self, then: OnLine) -> None:
         self._then = then
         self._compiler = ""
+        self._script = ""
+        self._panicked = False
         self._cause = ""
         self._uv: list[str] = []
         self._last = ""
@@ -38,6 +43,8 @@ class Reasons:
             return
         self._last = text
         self.no_room = self.no_room or _NO_ROOM in text
+        if self._compiler.startswith(_SCRIPT_FAILED) and not self._script:
+            self._hear_script(text)
         if text.startswith(_UV):
             self._uv = [text.removeprefix(_UV)]
         elif self._uv and plain.startswith(" "):
@@ -49,10 +56,19 @@ class Reasons:
         ):
             self._compiler = text
 
+    def _hear_script(self, text: str) -> None:
+        """Keep what a failed build script, whose output cargo shows, first says went wrong."""
+        if self._panicked:
+            self._script = text
+        elif found := _C_COMPILER.match(text):
+            self._script = found[1]
+        self._panicked = _PANIC.match(text) is not None
+
     @property
     def summary(self) -> str:
         """The first compiler error, else what uv explains, else the last cause, else line."""
-        return self._compiler or " ".join(self._uv) or self._cause or self._last
+        compiler = f"{self._compiler}: {self._script}" if self._script else self._compiler
+        return compiler or " ".join(self._uv) or self._cause or self._last
 
 
 def failure(ended: Ended, reasons: Reasons, *, deadline: float) -> FarmError:

@@ -21,7 +21,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from farm import repair
+from farm.doctor import repair
 from farm.engine import connection, emulation, images
 from farm.engine.emulation import DIRECTORY, Guest, State
 from farm.host import commands, packages, plugin

@@ -8,7 +8,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from farm import doctor, foreign, repair
+from farm.doctor import examine as doctor
+from farm.doctor import foreign, repair
 from farm.engine import connection, emulation, images
 from farm.engine.connection import Facts
 from farm.engine.emulation import DIRECTORY, GUESTS, State

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from farm import doctor, foreign
 from farm.cli.doctor import lines
+from farm.doctor import examine as doctor
+from farm.doctor import foreign
+from farm.doctor.findings import Diagnosis, Finding, Level, Repair
 from farm.engine import connection
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, Emulation, Handler, State
-from farm.findings import Diagnosis, Finding, Level, Repair
 from farm.host import packages, plugin
 from farm.host.ledger import Ledger
 from farm.model.errors import ExitCode, SurroundingsError

@@ -31,6 +31,31 @@ def test_the_first_compiler_error_is_the_reason() -> None:
     assert explain(Ended(code=1), reasons, deadline=60) == expected
 
 
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (
+            ("--- stdout", "cargo:warning=a/b.c:6:2: error: no OpenSSL 3", "--- stderr", "exit"),
+            "a/b.c:6:2: error: no OpenSSL 3",
+        ),
+        (
+            (
+                "--- stderr",
+                "thread 'main' (71) panicked at build.rs:2:5:",
+                "no such header",
+                "note",
+            ),
+            "no such header",
+        ),
+    ],
+)
+def test_a_failed_build_script_is_told_with_what_it_said(
+    output: tuple[str, ...], said: str
+) -> None:
+    failed = "error: failed to run custom build command for `x v1.0.0 (/src)`"
+    assert told(failed, *(f"  {line}" for line in output)).summary == f"{failed}: {said}"
+
+
 def test_colours_are_no_part_of_a_reason() -> None:
     reasons = told("\x1b[1m\x1b[91merror\x1b[0m\x1b[1m: linking failed\x1b[0m")
     assert reasons.summary == "error: linking failed"

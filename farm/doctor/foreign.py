@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import docker
 from packaging.version import InvalidVersion, Version
 
+from farm.doctor.findings import Finding, Level, Repair
 from farm.engine import emulation
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, Emulation, State
 from farm.engine.images import Image
-from farm.findings import Finding, Level, Repair
 from farm.host import binfmt
 from farm.model.targets import Arch
 

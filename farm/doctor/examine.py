@@ -10,12 +10,12 @@ from contextlib import ExitStack
 
 import docker
 
-from farm import foreign
+from farm.doctor import foreign
+from farm.doctor.findings import Diagnosis, Finding, Level, Repair
 from farm.engine import connection, images
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, Emulation
 from farm.engine.images import Image
-from farm.findings import Diagnosis, Finding, Level, Repair
 from farm.host import certificates, packages, plugin
 from farm.host.ledger import Ledger, Registered
 from farm.model.errors import SurroundingsError

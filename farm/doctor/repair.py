@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 
 import docker
 
-from farm import doctor, foreign
+from farm.doctor import examine as doctor
+from farm.doctor import foreign
+from farm.doctor.findings import Diagnosis, Finding, Level, Repair
 from farm.engine import connection, emulation, images
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, State
 from farm.engine.images import Image
-from farm.findings import Diagnosis, Finding, Level, Repair
 from farm.host import binfmt, packages, plugin
 from farm.host.ledger import Change, Ledger, Mounted, Packages, Registered, Written
 from farm.model.errors import SurroundingsError
