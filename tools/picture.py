@@ -97,7 +97,7 @@ def draw(under_way: str, end: str) -> str:
         color_system="truecolor",
     )
     prompt = Text.assemble(("$ ", "green"), (COMMAND, "bold"))
-    for part in (prompt, lines(under_way), Text("⋮", style="dim"), lines(end)):
+    for part in (prompt, lines(under_way), Text("⋮", style="dim"), lines(end), Text()):
         console.print(part, soft_wrap=True)
     return console.export_svg(title=COMMAND, theme=_THEME, code_format=code_format())
 

@@ -40,7 +40,7 @@ _ALL_VERSIONED = frozenset(
     }
 )
 """Libraries of the policies in which every symbol has a version."""
-_OF_THE_LOADER = frozenset({"__tls_get_addr"})
+_OF_THE_LOADER = frozenset({"__stack_chk_guard", "__tls_get_addr"})
 """What the dynamic loader itself has, and some linkers give no version."""
 _FPECTL = {"PyFPE_jbuf", "PyFPE_dummy", "PyFPE_counter"}
 

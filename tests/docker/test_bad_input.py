@@ -86,7 +86,9 @@ def test_symbols_newer_than_the_policy_are_named(farm: Farm, project: Project) -
     use_a_newer_function(place)
     linker = place / "linker"
     linker.write_text(
-        '#!/bin/sh\nexec cargo-zigbuild zig cc -- -target x86_64-linux-gnu.2.36 "$@"\n'
+        "#!/bin/sh\n"
+        "export CARGO_ZIGBUILD_ZIG_COMMAND=/opt/toolchain/zig/zig\n"
+        'exec cargo-zigbuild zig cc -- -target x86_64-linux-gnu.2.36 "$@"\n'
     )
     linker.chmod(0o755)
     with (place / "pyproject.toml").open("a") as file:
