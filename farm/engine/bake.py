@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,9 @@ _FIX = "Run farm doctor --fix."
 _LINE = re.compile(r"#\d+ (?:(?P<time>\d+\.\d+) )?(?P<text>.*)")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+_FIELD = re.compile(r"^([^:\n]+):[ \t]+(.*)$", re.MULTILINE)
+_OWN_STEP = " /farm/"
+"""In the description of every step of the farm's: its scripts are all in that directory."""
 _SIMULATED = re.compile(r"Inst (?P<name>\S+) (?:\[\S+\] )?\((?P<version>\S+) .*\[(?P<arch>\S+)\]\)")
 
 
@@ -50,6 +53,17 @@ class Order:
     """The build arguments that name parents, with their references."""
     inputs: str
     """What its scripts read, as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cached:
+    """Something that the engine keeps of a build."""
+
+    id: str
+    of: str
+    """Which step it is of, in BuildKit's words."""
+    shared: bool
+    """It is a layer of an image."""
 
 
 class Oven:
@@ -80,6 +94,28 @@ class Oven:
             target = {"output": [f"type=local,dest={out}"]}
             self._bake("resolve", "archive", context, target, {"SEED": seed}, say)
             return (out / "closures.json").read_text()
+
+    def cache(self) -> tuple[Cached, ...]:
+        """Return what the engine keeps of builds, of the farm's and of all others."""
+        argv = [*self._whales.client_config.docker_cmd, "buildx", "du", "--verbose"]
+        argv += ["--builder", "default"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        records = (dict(_FIELD.findall(block)) for block in done.stdout.split("\n\n"))
+        return tuple(
+            Cached(id=r["ID"], of=r["Description"], shared=r["Shared"] == "true")
+            for r in records
+            if "ID" in r
+        )
+
+    def forget(self, records: Iterable[Cached]) -> None:
+        """Have the engine drop what it keeps of builds, but what is in use or an image's."""
+        ids = "|".join(record.id for record in records if not record.shared)
+        if ids:
+            self._whales.buildx.prune(filters={"id": f'"^({ids})$"'})
+
+    def sweep(self) -> None:
+        """Drop what the farm's own build steps left; no step is ever run again."""
+        self.forget(record for record in self.cache() if _OWN_STEP in record.of)
 
     def _run(self, order: Order, context: Path, say: Say) -> None:
         target = {

@@ -12,6 +12,7 @@ import docker
 from docker.errors import APIError
 
 from farm.bases.recipes import names_for
+from farm.engine.bake import Oven
 from farm.engine.making import Making
 from farm.engine.stock import Book, Image, existing, newest
 from farm.model.events import Emit, Warned
@@ -29,8 +30,11 @@ def find(engine: docker.DockerClient, names: Iterable[str]) -> dict[str, Image]:
 def prune(engine: docker.DockerClient, *, emit: Emit) -> tuple[Image, ...]:
     """Remove the farm's images that no recipe names, or that a newer one of it replaced.
 
-    Returns what was removed. One that a container uses stays, with a warning.
+    Returns what was removed. One that a container uses stays, with a warning. What the engine
+    keeps of the builds of those that are gone goes too.
     """
+    oven = Oven(engine)
+    layers = {record.id for record in oven.cache() if record.shared}
     hashes = Book.read(engine).hashes
     there = existing(engine)
     kept = {image.id for n in hashes if (image := newest(there, n, hashes[n])) is not None}
@@ -44,6 +48,8 @@ def prune(engine: docker.DockerClient, *, emit: Emit) -> tuple[Image, ...]:
             emit(Warned(text=f"{image.reference or image.id} stays: {error.explanation}"))
         else:
             removed.append(image)
+    oven.forget(record for record in oven.cache() if record.id in layers)
+    oven.sweep()
     return tuple(removed)
 
 

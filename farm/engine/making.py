@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 
@@ -52,14 +52,20 @@ class Making:
     def make(self, names: Iterable[str], *, upgrade: bool) -> dict[str, Image]:
         """Make `names` and what they are made from; return `names`."""
         todo = self._todo(names, upgrade=upgrade)
+        try:
+            self._make_all(todo)
+        finally:
+            self.oven.sweep()
+        if self.bytes:
+            self.emit(Note(text=f"downloaded {self.bytes / 1e6:,.0f} MB for the images"))
+        return {name: self.made[name] for name in names}
+
+    def _make_all(self, todo: Sequence[Recipe]) -> None:
         if SEED in {recipe.name for recipe in todo}:
             self._make_seed()
         rest = tuple(recipe for recipe in todo if recipe.name != SEED)
         resolved = self._resolve(rest)
         self._make_side_by_side(rest, resolved)
-        if self.bytes:
-            self.emit(Note(text=f"downloaded {self.bytes / 1e6:,.0f} MB for the images"))
-        return {name: self.made[name] for name in names}
 
     def emit(self, event: Event) -> None:
         """Emit from any thread, one at a time."""

@@ -81,22 +81,22 @@ def test_a_function_that_the_policys_glibc_lacks_is_named(farm: Farm, project: P
 
 
 def test_symbols_newer_than_the_policy_are_named(farm: Farm, project: Project) -> None:
-    """The project brings a linker with a newer glibc."""
+    """The project brings a linker with a newer glibc, for the architecture of no build script."""
     place = project("tiny")
     use_a_newer_function(place)
     linker = place / "linker"
     linker.write_text(
         "#!/bin/sh\n"
         "export CARGO_ZIGBUILD_ZIG_COMMAND=/opt/toolchain/zig/zig\n"
-        'exec cargo-zigbuild zig cc -- -target x86_64-linux-gnu.2.36 "$@"\n'
+        'exec cargo-zigbuild zig cc -- -target aarch64-linux-gnu.2.36 "$@"\n'
     )
     linker.chmod(0o755)
     with (place / "pyproject.toml").open("a") as file:
         file.write(
             "\n[tool.farm.environment]\n"
-            'CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER = "/src/linker"\n'
+            'CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = "/src/linker"\n'
         )
-    ended = farm("build", place, *ONE).failed(1)
+    ended = farm("build", place, "--arch", "aarch64", "--py", "3.13").failed(1)
     assert "GLIBC_2.36" in ended.err
     assert "manylinux_2_28" in ended.err
 

@@ -220,11 +220,14 @@ def run_in_seed(engine: docker.DockerClient, seed: images.Image, script: str) ->
     return output.decode()
 
 
-def test_no_image_is_left_without_a_name(
+def test_nothing_is_left_of_the_building_but_images(
     engine: docker.DockerClient, stock: dict[str, images.Image]
 ) -> None:
     assert stock
-    assert not engine.api.images(filters={"dangling": True, "label": "farm=1"})
+    assert not engine.api.images(filters={"dangling": True, "label": "farm.image"})
+    Oven(engine).sweep()
+    left = [r for r in Oven(engine).cache() if " /farm/" in r.of and not r.shared]
+    assert left == []
 
 
 def test_a_suite_that_does_not_exist_costs_only_what_is_wanted_of_it(

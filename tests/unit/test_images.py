@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
 
 from farm.bases.recipes import with_parents
 from farm.engine import images, making
-from farm.engine.bake import Order
+from farm.engine.bake import Cached, Order
 from farm.engine.resolve import Package
 from farm.engine.stock import Book
 from farm.model.errors import SurroundingsError
@@ -90,6 +90,7 @@ class World:
         self.archive = FakeArchive()
         self.baked: list[str] = []
         self.events: list[Event] = []
+        self.swept = 0
         world = self
 
         class FakeOven:
@@ -105,12 +106,22 @@ class World:
 
             bake_seed = bake
 
+            def cache(self) -> tuple[Cached, ...]:
+                return ()
+
+            def forget(self, records: Iterable[Cached]) -> None:
+                assert not list(records)
+
+            def sweep(self) -> None:
+                world.swept += 1
+
             def resolve(self, seed: str, request: str, say: Callable[[str], None]) -> str:
                 assert seed.startswith("farm/seed:")
                 say("reading")
                 return world.archive.answer(request)
 
         monkeypatch.setattr(making, "Oven", FakeOven)
+        monkeypatch.setattr(images, "Oven", FakeOven)
         monkeypatch.setattr(making, "simulate_seed", lambda _: (("apt", "3.0", "amd64"),))
 
     def ensure(self, *names: str, upgrade: bool = False) -> dict[str, images.Image]:
@@ -137,6 +148,7 @@ def test_what_is_missing_is_made_with_its_parents_each_once(world: World) -> Non
     assert set(made) == set(NAMES)
     assert sorted(world.baked) == sorted(all_names(world, *NAMES))
     assert world.archive.asked == 1
+    assert world.swept == 1
 
 
 def test_what_is_there_is_found_without_asking_anything(world: World) -> None:
