@@ -21,6 +21,7 @@ from python_on_whales.exceptions import DockerException
 import farm
 from farm.bases import debian
 from farm.bases.recipes import BAKE_FILE, Recipe
+from farm.host.certificates import bundle
 from farm.model.errors import SurroundingsError
 
 Say = Callable[[str], None]
@@ -28,7 +29,6 @@ Say = Callable[[str], None]
 _FIX = "Run farm doctor --fix."
 _LINE = re.compile(r"#\d+ (?:(?P<time>\d+\.\d+) )?(?P<text>.*)")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
-_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _FIELD = re.compile(r"^([^:\n]+):[ \t]+(.*)$", re.MULTILINE)
 _OWN_STEP = " /farm/"
 """In the description of every step of the farm's: its scripts are all in that directory."""
@@ -226,9 +226,8 @@ _NOT_PYC = shutil.ignore_patterns("__pycache__")
 
 def _secrets() -> list[str]:
     """Return the machine's CA bundle as a secret: mounted, and never part of a layer."""
-    named = os.environ.get("SSL_CERT_FILE", "")
-    bundle = next((path for path in (named, *_BUNDLES) if path and os.access(path, os.R_OK)), None)
-    return [f"id=ca,src={bundle}"] if bundle else []
+    found = bundle()
+    return [f"id=ca,src={found}"] if found else []
 
 
 def _proxies() -> dict[str, str]:

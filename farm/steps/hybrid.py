@@ -12,7 +12,7 @@ from farm.engine.containers import Container
 from farm.model.errors import FarmError, JobError
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
 from farm.model.targets import Arch
-from farm.project.cargo_config import Flags, compiler_flags
+from farm.project.cargo_config import Flags, compiler_flags, fetch_config
 from farm.project.hybrid import build_scripts, findings
 from farm.project.inspect import Project
 from farm.project.source import Source
@@ -32,6 +32,7 @@ def hybrid_warnings(
     Raises FarmError when cargo can't tell the graph.
     """
     manifest = project.manifest.relative_to(source.root).as_posix()
+    config = fetch_config(source.root, project.root, SOURCE).arguments
     shell = Command(
         image=context.builder,
         arch=context.engine_arch,
@@ -45,7 +46,7 @@ def hybrid_warnings(
         container.start()
         for arch in arches:
             found = findings(
-                build_scripts(_metadata(container, arch, manifest), arch),
+                build_scripts(_metadata(container, arch, manifest, config), arch),
                 lambda path: _text(container, path),
                 flags=(*compiler_flags(source.root, project.root), *_environment_flags(context)),
                 pgo=project.pyproject.maturin.pgo,
@@ -64,10 +65,13 @@ def _environment_flags(context: Context) -> tuple[Flags, ...]:
     )
 
 
-def _metadata(container: Container, arch: Arch, manifest: str) -> dict[str, Any]:
+def _metadata(
+    container: Container, arch: Arch, manifest: str, config: Sequence[str]
+) -> dict[str, Any]:
     argv = (
         *("cargo", "metadata", "--format-version", "1", "--locked", "--offline"),
         *("--filter-platform", arch.triple, "--manifest-path", f"{SOURCE}/{manifest}"),
+        *config,
     )
     output: list[str] = []
     errors: list[str] = []
