@@ -68,6 +68,7 @@ _TOOLS = {
     "bindgen": "reads C headers with libclang while building, which must find the target's headers",
     "cmake": "builds C or C++ with cmake, which runs emulated here, and slowly",
     "autotools": "builds C with configure and make, which run emulated here, and slowly",
+    "openssl-src": "builds OpenSSL with perl and make, which run emulated here, and slowly",
     "pkg-config": "looks for the target's libraries with pkg-config, which must be told of them",
 }
 _UNUSED_TOOLS = {

@@ -119,6 +119,7 @@ def test_what_is_harmless_is_not(text: str) -> None:
         (script("bindgen"), 1),
         (script("cmake", "pkg-config", "cc"), 2),
         (script("autotools"), 1),
+        (script("openssl-src", "pkg-config", features=frozenset({"vendored"})), 1),
         (script("pkg-config", crate="zstd-sys"), 0),
         (script("pkg-config", features=frozenset({"bundled"})), 0),
         (script("cmake", crate="aws-lc-sys"), 0),
