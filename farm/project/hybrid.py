@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -64,13 +64,22 @@ class BuildScript:
     """Names of the crates that the script is linked with."""
 
 
+_OWN_BINDINGS = "use the bindings that the crate ships, if a feature of it does so"
+_BUILDS_ITSELF = "it takes minutes; it is not wrong"
 _TOOLS = {
-    "bindgen": "reads C headers with libclang while building, which must find the target's headers",
-    "cmake": "builds C or C++ with cmake, which runs emulated here, and slowly",
-    "autotools": "builds C with configure and make, which run emulated here, and slowly",
-    "openssl-src": "builds OpenSSL with perl and make, which run emulated here, and slowly",
-    "pkg-config": "looks for the target's libraries with pkg-config, which must be told of them",
+    "bindgen": ("reads C headers with libclang, which the builder lacks", _OWN_BINDINGS),
+    "cmake": (
+        "builds C or C++ with cmake, which the builder lacks",
+        "use a feature of it that compiles with cc, if there is one",
+    ),
+    "autotools": ("runs configure and make, which are emulated and slow", _BUILDS_ITSELF),
+    "openssl-src": ("builds OpenSSL by perl and make, which are emulated and slow", _BUILDS_ITSELF),
+    "pkg-config": (
+        "looks for C libraries by pkg-config, and the builder has few, and old ones",
+        "use a feature of it that builds the library itself (vendored, bundled)",
+    ),
 }
+"""What a build script that is linked with this crate does, and what to do about it."""
 _UNUSED_TOOLS = {
     # It compiles with cc unless AWS_LC_SYS_CMAKE_BUILDER is set; builder/main.rs.
     ("aws-lc-sys", "cmake"): frozenset[str](),
@@ -150,7 +159,13 @@ def findings(
     for each in flags:
         found += _of_flags(each)
     if pgo:
-        found.append(_profile("pyproject.toml"))
+        found.append(
+            replace(
+                _profile("pyproject.toml"),
+                meaning="asks maturin for profile-guided optimisation, which the farm leaves out",
+                remedy="the wheel is right, and may be slower than the published one",
+            )
+        )
     return tuple(found)
 
 
@@ -187,7 +202,8 @@ def _of_tools(script: BuildScript) -> Iterator[Finding]:
             continue
         if tool == "pkg-config" and (script.crate in _BUNDLE_ANYWAY or script.features & _BUNDLED):
             continue
-        yield _finding(script, Harm.FAILS, _TOOLS[tool])
+        meaning, remedy = _TOOLS[tool]
+        yield replace(_finding(script, Harm.FAILS, meaning), remedy=remedy)
 
 
 def _of_text(script: BuildScript, text: RustText) -> Iterator[Finding]:
