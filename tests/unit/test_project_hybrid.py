@@ -136,8 +136,7 @@ def test_a_line_names_crate_version_file_meaning_and_remedy() -> None:
     (found,) = findings([script("bindgen")], lambda _: None)
     assert found.line.startswith("some-sys 1.0.0 (/b.rs): reads C headers with libclang")
     assert found.line.endswith(found.remedy)
-    assert "the crate ships" in found.remedy
-    assert "docs/hybrid.md" in found.line
+    assert "bindings that the crate ships" in found.remedy
 
 
 @pytest.mark.parametrize(
