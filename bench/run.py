@@ -139,7 +139,6 @@ def measure(project: Path, tiny: Path, rounds: int) -> dict[str, Any]:
     with Containers().watched() as containers:
         ten = farm(ROOT / "crate", "--out", tempfile.mkdtemp())
     note("ten wheels of crate/, checks included, s", ten["wall"])
-    note("plain x86_64 build of crate/, s", plain(ROOT / "crate"))
     note("controller's own, s a job", (ten["wall"] - containers.busy()) / len(ten["jobs"]))
     for arch in ("x86_64", "aarch64"):
         with Watch() as watch:
