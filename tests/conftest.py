@@ -73,6 +73,6 @@ def project(tmp_path: Path) -> Callable[[str], Path]:
     """Return a function that copies a project of `tests/projects` to where a test may change it."""
 
     def copy(name: str) -> Path:
-        return Path(shutil.copytree(PROJECTS / name, tmp_path / name))
+        return Path(shutil.copytree(PROJECTS / name, tmp_path / name, symlinks=True))
 
     return copy

@@ -29,8 +29,9 @@ def new_run(project: Path) -> tuple[str, Path]:
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
         latest = top / "runs" / "latest"
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(run)
+        if latest.is_symlink() or not latest.exists():  # in a copied project it is a directory
+            latest.unlink(missing_ok=True)
+            latest.symlink_to(run)
     except OSError as error:
         raise SurroundingsError(
             f"the run's logs can't be written to {directory}: {error.strerror}",
