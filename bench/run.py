@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -183,7 +184,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         project = unpacked(CRATE, VERSION, Path(scratch))
-        found = measure(project, ROOT / "tests" / "projects" / "tiny", arguments.rounds)
+        tiny = shutil.copytree(ROOT / "tests" / "projects" / "tiny", Path(scratch) / "tiny")
+        found = measure(project, Path(tiny), arguments.rounds)
     arguments.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found["ratios"], indent=2))
 
