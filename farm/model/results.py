@@ -14,8 +14,13 @@ class Status(StrEnum):
     """How a job ended."""
 
     BUILT = "built"
+    CACHED = "cached"
+    """An earlier run made the very wheel, from the same inputs."""
     FAILED = "failed"
     CANCELLED = "cancelled"
+    """Stopped while it was under way."""
+    SKIPPED = "skipped"
+    """Never started, since the run ended before."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,13 @@ from farm.report import github
 from farm.report.console import say
 from farm.report.words import duration, plural, short, size
 
-_STYLES = {Status.BUILT: "bold green", Status.FAILED: "bold red", Status.CANCELLED: "bold yellow"}
+_STYLES = {
+    Status.BUILT: "bold green",
+    Status.CACHED: "bold green",
+    Status.FAILED: "bold red",
+    Status.CANCELLED: "bold yellow",
+    Status.SKIPPED: "bold yellow",
+}
 
 
 def show_error(console: Console, error: FarmError) -> None:
@@ -47,7 +53,7 @@ def _results(results: Sequence[JobResult]) -> Iterator[Text]:
     width = max(len(result.job) for result in results)
     for result in results:
         match result.status:
-            case Status.BUILT:
+            case Status.BUILT | Status.CACHED:
                 told = _row((f"{_size(result):>6}", f"{_spent(result):>11}", result.mode))
                 checks = _checks(result.checks)
                 yield Text.assemble(f"  {result.job:{width}}  ", (f"{told}  {checks}", "dim"))
@@ -56,7 +62,7 @@ def _results(results: Sequence[JobResult]) -> Iterator[Text]:
                 if result.wheel is not None:
                     yield Text(f"    wheel, kept to look at: {short(result.wheel.path)}")
                 yield Text(f"    log: {short(result.log)}")
-            case Status.CANCELLED:
+            case Status.CANCELLED | Status.SKIPPED:
                 yield Text(f"  {result.job}")
 
 
