@@ -32,6 +32,12 @@ def build(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")
     ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Keep every job's volumes for farm shell, not only a failed one's."
+        ),
+    ] = False,
     no_smoke: Annotated[
         bool, typer.Option("--no-smoke", help="Publish without smoke tests; the report says so.")
     ] = False,
@@ -62,7 +68,7 @@ def build(
         order = prepare(request, client)
         progress = Progress(console)
         with progress.shown(tuple(job.id for job in order.plan.jobs)):
-            outcome = execute(order, client, progress, fail_fast=fail_fast)
+            outcome = execute(order, client, progress, fail_fast=fail_fast, keep=keep)
     show_report(console, outcome.report, str(outcome.path))
     if as_json:
         typer.echo(dump(outcome.report))

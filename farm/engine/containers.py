@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 import docker
 import requests
 from docker.errors import APIError, NotFound
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
+from farm.engine.errors import translated
+from farm.engine.leftovers import JOB_LABEL, KEPT_LABEL, LABEL, RUN_LABEL, STEP_LABEL, sweep
+from farm.engine.sentinel import Sentinel
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.targets import Arch
 
-LABEL = "farm"
-RUN_LABEL = "farm.run"
-JOB_LABEL = "farm.job"
-
 _SPOOL_BYTES = 8 << 20
 _GIB = 1 << 30
-_SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +75,26 @@ class Ended:
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error: the user's wish
-    """The run was interrupted while a container was at work."""
+    """The run was cancelled while a container was at work; says why."""
 
 
 OnLine = Callable[[str], None]
+
+
+@contextmanager
+def open_workshop(client: docker.DockerClient, run: str, image: str) -> Iterator[Workshop]:
+    """Give the workshop of `run`, alive until the end of the block, where all of it is removed.
+
+    `image` is one of the engine's own architecture that has `cat`, for the run's sentinel.
+    """
+    workshop = Workshop(client=client, run=run)
+    sentinel = Sentinel(client=client, image=image, run=run, labels=workshop.labels(""))
+    try:
+        sentinel.start()
+        yield workshop
+    finally:
+        sentinel.stop()
+        workshop.close()
 
 
 @dataclass(kw_only=True)
@@ -92,32 +105,51 @@ class Workshop:
     run: str
     _live: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _cancelled: threading.Event = field(default_factory=threading.Event)
+    _cancelled: str = ""
 
     def volume(self, purpose: str) -> str:
         """Make an empty volume of this run; `purpose` is part of its name. Return the name."""
         name = f"farm-{self.run}-{purpose}"
-        with _translated("make a volume"):
-            self.client.volumes.create(name, labels=self._labels(""))
+        with translated("make a volume"):
+            self.client.volumes.create(name, labels=self.labels(""))
         return name
+
+    def keep(self, spec: Spec, step: str) -> None:
+        """Keep the volumes of `spec` beyond the end of the run, for who wants to look into them.
+
+        The container that keeps them is `spec`'s own, never started; `step` is which of the
+        job's it is of.
+        """
+        size: list[str] = []
+        paths = [mount.path for mount in spec.mounts]
+        measure = ("du", "--summarize", "--total", "--block-size=1", *paths)
+        with self.container(replace(spec, argv=measure, cwd="/", user="0:0", network=False)) as du:
+            du.run(size.append, on_error_line=lambda _: None)
+        total = size[-1].split()[0] if size else "0"
+        config = self._config(spec)
+        config["Labels"] |= {KEPT_LABEL: total, STEP_LABEL: step}
+        with translated("keep a job's volumes"):
+            self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
+                config, platform=spec.arch.platform
+            )
 
     def drop(self, volume: str) -> None:
         """Remove a volume of this run that nothing uses any more."""
-        with _translated("remove a volume"):
+        with translated("remove a volume"):
             self.client.api.remove_volume(volume, force=True)
 
     def default_limits(self) -> tuple[int, float]:
         """Return the memory in bytes (all but one GiB) and the CPUs of the engine."""
-        with _translated("ask the engine for its size"):
+        with translated("ask the engine for its size"):
             info = self.client.info()
         return max(int(info["MemTotal"]) - _GIB, _GIB), float(info["NCPU"])
 
     @contextmanager
     def container(self, spec: Spec) -> Iterator[Container]:
         """Create the container of `spec`, and remove it in the end whatever happens."""
-        if self._cancelled.is_set():
-            raise Cancelled
-        with _translated(f"create a container of {spec.image}"):
+        if self._cancelled:
+            raise Cancelled(self._cancelled)
+        with translated(f"create a container of {spec.image}"):
             identity = self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
                 self._config(spec), platform=spec.arch.platform
             )["Id"]
@@ -131,20 +163,20 @@ class Workshop:
             self._remove(identity)
 
     @property
-    def cancelled(self) -> bool:
-        """True once `cancel` was called."""
-        return self._cancelled.is_set()
+    def cancelled(self) -> str:
+        """Why `cancel` was called, empty as long as it was not."""
+        return self._cancelled
 
-    def cancel(self) -> None:
-        """End every running container of this run; their users get `Cancelled`."""
-        self._cancelled.set()
+    def cancel(self, why: str) -> None:
+        """End every running container of this run; their users get `Cancelled`, saying `why`."""
+        self._cancelled = self._cancelled or why
         with self._lock:
             live = tuple(self._live)
         for identity in live:
             self._kill(identity)
 
     def close(self) -> None:
-        """Remove all that is left of this run on the engine."""
+        """Remove all that is left of this run on the engine, but what is kept."""
         sweep(self.client, self.run)
 
     def _kill(self, identity: str) -> None:
@@ -162,7 +194,8 @@ class Workshop:
             if error.status_code != requests.codes.conflict:  # removal already under way
                 raise
 
-    def _labels(self, job: str) -> dict[str, str]:
+    def labels(self, job: str) -> dict[str, str]:
+        """Return the labels of what is made for `job`, or for the run as a whole."""
         return {LABEL: "1", RUN_LABEL: self.run, **({JOB_LABEL: job} if job else {})}
 
     def _config(self, spec: Spec) -> dict[str, Any]:
@@ -187,7 +220,7 @@ class Workshop:
             working_dir=spec.cwd,
             environment=dict(spec.environment),
             user=spec.user,
-            labels=self._labels(spec.job),
+            labels=self.labels(spec.job),
             host_config=host,
         )
         return config
@@ -272,13 +305,13 @@ class Container:
 
     @contextmanager
     def _asked(self, what: str) -> Iterator[None]:
-        """As `_translated`; what fails because the run was interrupted is `Cancelled`."""
+        """As `translated`; what fails because the run was interrupted is `Cancelled`."""
         try:
-            with _translated(what):
+            with translated(what):
                 yield
         except SurroundingsError:
             if self._workshop.cancelled:
-                raise Cancelled from None
+                raise Cancelled(self._workshop.cancelled) from None
             raise
 
     @contextmanager
@@ -299,37 +332,8 @@ class Container:
 
     def _ended(self, code: int, timer: threading.Event, *, out_of_memory: bool) -> Ended:
         if self._workshop.cancelled:
-            raise Cancelled
+            raise Cancelled(self._workshop.cancelled)
         return Ended(code=code, out_of_memory=out_of_memory, timed_out=timer.is_set())
-
-
-def sweep(client: docker.DockerClient, run: str) -> None:
-    """Remove every container and volume of one run from the engine.
-
-    A container that the engine was still making, as the run was interrupted, keeps its volumes
-    in use before it can be listed; so what is in use is tried again for a while.
-    """
-    with _translated("remove what a run left"):
-        _sweep(client, {"label": [f"{RUN_LABEL}={run}"]})
-
-
-def _in_use(error: BaseException) -> bool:
-    return isinstance(error, APIError) and error.status_code == requests.codes.conflict
-
-
-@retry(
-    retry=retry_if_exception(_in_use),
-    stop=stop_after_delay(_SWEEP_SECONDS),
-    wait=wait_fixed(0.5),
-    reraise=True,
-)
-def _sweep(client: docker.DockerClient, wanted: dict[str, list[str]]) -> None:
-    for container in client.api.containers(all=True, filters=wanted):
-        with suppress(NotFound):
-            client.api.remove_container(container["Id"], force=True, v=True)
-    for volume in client.api.volumes(filters=wanted)["Volumes"] or ():
-        with suppress(NotFound):
-            client.api.remove_volume(volume["Name"], force=True)
 
 
 def _read_lines(
@@ -348,25 +352,3 @@ def _read_lines(
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r")
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn the SDK's errors into the farm's, saying `what` the engine was asked to do."""
-    try:
-        yield
-    except APIError as error:
-        text = str(error.explanation or error)
-        if "no space left" in text.lower():
-            raise SurroundingsError(
-                f"the engine has no room left: could not {what} ({text})",
-                "Free room where the engine keeps its data, for example by "
-                "`docker system df` and `farm images prune`.",
-            ) from error
-        raise SurroundingsError(
-            f"the engine could not {what}: {text}", "Run farm doctor."
-        ) from error
-    except requests.RequestException as error:
-        raise SurroundingsError(
-            f"the engine went away: could not {what} ({error})", "Run farm doctor."
-        ) from error

@@ -31,7 +31,7 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
-from farm.engine.containers import LABEL
+from farm.engine.leftovers import LABEL
 from farm.model.errors import SurroundingsError
 from farm.model.targets import Arch
 

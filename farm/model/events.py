@@ -46,6 +46,10 @@ class Phase(StrEnum):
     """The end of a wheel that was only tested."""
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    """The end of a job that never started."""
+    CACHED = "cached"
+    """The end of a job whose wheel an earlier run made."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,9 +54,9 @@ class JobResult:
     mode: Mode
     linker: str
     command: Command
-    image: str
-    """The builder image's id."""
-    log: str
+    image: str = ""
+    """The builder image's id; empty for a job that never started, as is `log`."""
+    log: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time of each phase."""
     phase: str = ""
@@ -98,6 +98,9 @@ class Report:
     """False after `--no-smoke`."""
     network: bool = False
     """True when the builds had a network."""
+    error: str = ""
+    """What kept every job from starting."""
+    interrupted: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()

@@ -63,6 +63,9 @@ class Limits(_Table):
     """Deadline of one build."""
     check_minutes: Annotated[float, Field(gt=0)] = 30
     """Deadline of one check."""
+    keep_gib: Annotated[float, Field(ge=0)] = 20
+    """What failed jobs that are kept, to be entered by farm shell, may hold in GiB; the oldest
+    go first."""
 
 
 class Settings(_Table):

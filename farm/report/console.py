@@ -187,7 +187,7 @@ class Progress:
 def _end(event: JobPhase, job: _Job) -> str:
     """Return the line of a job that ended without a fault."""
     text = f"{event.job}: {event.phase}"
-    if event.phase is not Phase.CANCELLED and job.ended is not None:
+    if event.phase not in {Phase.CANCELLED, Phase.SKIPPED, Phase.CACHED} and job.ended is not None:
         text += f" in {duration(job.ended - job.since)}"
     return f"{text}: {short(event.text)}" if event.text else text
 

@@ -15,15 +15,27 @@ STYLES: dict[str, str] = {
     Phase.BUILT: "green",
     Phase.PASSED: "green",
     Phase.FAILED: "bold red",
+    Phase.CACHED: "green",
     Phase.CANCELLED: "yellow",
+    Phase.SKIPPED: "yellow",
     Phase.WAITING: "dim",
 }
-FINAL = frozenset({Phase.BUILT, Phase.PASSED, Phase.FAILED, Phase.CANCELLED})
+FINAL = frozenset(
+    {Phase.BUILT, Phase.CACHED, Phase.PASSED, Phase.FAILED, Phase.CANCELLED, Phase.SKIPPED}
+)
 
 _UNDER_WAY = "cyan"
 _PHASE_WIDTH, _CLOCK_WIDTH = 10, 5
 _LEAST_NAME, _LEAST_TEXT = 8, 12
-_SHOWN_FIRST = (Phase.FAILED, Phase.CANCELLED, Phase.WAITING, Phase.BUILT, Phase.PASSED)
+_SHOWN_FIRST = (
+    Phase.FAILED,
+    Phase.CANCELLED,
+    Phase.WAITING,
+    Phase.BUILT,
+    Phase.PASSED,
+    Phase.CACHED,
+    Phase.SKIPPED,
+)
 """Which rows are kept, after those under way, where there is no room for all."""
 
 

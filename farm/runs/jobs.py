@@ -11,13 +11,12 @@ from pathlib import Path
 from farm.engine.containers import Cancelled
 from farm.model.errors import FarmError, JobError
 from farm.model.events import JobPhase, Phase, Warned
-from farm.model.plan import Build, Check, Job
+from farm.model.plan import Build, Job
 from farm.model.results import CheckResult, JobResult, Status, WheelFacts
 from farm.steps.build import build
-from farm.steps.context import Context, Log, Volumes
+from farm.steps.context import Context, Log, Shared, Site
 from farm.steps.publish import publish, sha256
 from farm.steps.smoke import check
-from farm.wheels.archive import Wheel
 from farm.wheels.audit import audit
 
 
@@ -27,6 +26,7 @@ class Progress:
 
     job: Job
     how: Build
+    site: Site | None = None
     phase: Phase = Phase.WAITING
     wheel: Path | None = None
     policy: str = ""
@@ -39,7 +39,7 @@ class JobRunner:
     """The steps of one run's jobs."""
 
     context: Context
-    volumes: Volumes
+    shared: Shared
     out: Path
     smoke: bool = True
 
@@ -48,14 +48,15 @@ class JobRunner:
         progress = Progress(job=job, how=job.build)
         try:
             with self.context.log(job.id) as log, self._phase(progress, Phase.BUILD):
+                site = progress.site = self.context.site(job.id, self.shared)
                 try:
-                    progress.wheel = build(self.context, job, job.build, self.volumes, log)
+                    progress.wheel = build(self.context, job, job.build, site, log)
                 except JobError as error:
                     if job.fallback is None:
                         raise
                     progress.how = job.fallback
                     self._fall_back(job, job.fallback, error, log)
-                    progress.wheel = build(self.context, job, job.fallback, self.volumes, log)
+                    progress.wheel = build(self.context, job, job.fallback, site, log)
         except (Cancelled, FarmError) as error:
             return self._ended(progress, error)
         return progress
@@ -72,24 +73,41 @@ class JobRunner:
                     progress.policy = audited.require()
                 for planned in job.checks if self.smoke else ():
                     with self._phase(progress, Phase.CHECK, planned.interpreter.version):
-                        result = self._check(audited.wheel, planned, log, job)
+                        result = check(
+                            self.context, audited.wheel, planned, progress.site, log, job=job.id
+                        )
                         progress.checks += (result,)
                 _require_passed(progress.checks)
                 with self._phase(progress, Phase.PUBLISH):
-                    published = publish(path, self.out)
+                    published = publish(path, self.out, self.context.workshop.run)
         except (Cancelled, FarmError) as error:
             return self._ended(progress, error)
         path.unlink()
+        self._leave(progress, keep=self.context.keep)
         self._say(job, Phase.BUILT, str(published))
         return self._result(progress, Status.BUILT, wheel=published)
 
-    def _check(self, wheel: Wheel, planned: Check, log: Log, job: Job) -> CheckResult:
-        source = self.volumes.source if self.context.settings.smoke.command else ""
-        return check(self.context, wheel, planned, source, log, job=job.id)
+    def skipped(self, job: Job) -> JobResult:
+        """Return the result of a job that never started, since the run was cancelled."""
+        self._say(job, Phase.SKIPPED)
+        return skipped(job, self.context.workshop.cancelled)
 
-    def cancelled(self, job: Job) -> JobResult:
-        """Return the result of a job that never started."""
-        return self._ended(Progress(job=job, how=job.build), Cancelled())
+    def _leave(self, progress: Progress, *, keep: bool) -> None:
+        """Keep the job's volumes for who wants to enter it, or remove its own."""
+        site, workshop = progress.site, self.context.workshop
+        if site is None:
+            return
+        try:
+            if keep:
+                for step, spec in ((Phase.BUILD, site.built), (Phase.CHECK, site.checked)):
+                    if spec is not None:
+                        workshop.keep(spec, step)
+            else:
+                workshop.drop(site.source)
+                workshop.drop(site.work)
+        except FarmError as error:  # what came of the job stands; the run's end removes the rest
+            with self.context.log(progress.job.id) as log:
+                log(error.message)
 
     def _fall_back(self, job: Job, fallback: Build, error: JobError, log: Log) -> None:
         text = f"{job.build.mode} build failed ({error.message}); trying {fallback.mode}"
@@ -110,7 +128,7 @@ class JobRunner:
     def _ended(self, progress: Progress, error: Cancelled | FarmError) -> JobResult:
         if isinstance(error, Cancelled):
             self._say(progress.job, Phase.CANCELLED)
-            return self._result(progress, Status.CANCELLED, reason="interrupted")
+            return self._result(progress, Status.CANCELLED, reason=str(error))
         with self.context.log(progress.job.id) as log:
             log(f"{progress.phase} failed: {error.message}")
         self._say(
@@ -119,6 +137,7 @@ class JobRunner:
             error.message,
             log=str(self.context.log_path(progress.job.id)),
         )
+        self._leave(progress, keep=True)
         return self._result(
             progress,
             Status.FAILED,
@@ -155,6 +174,18 @@ class JobRunner:
 
     def _say(self, job: Job, phase: Phase, text: str = "", *, log: str = "") -> None:
         self.context.emit(JobPhase(job=job.id, phase=phase, text=text, log=log))
+
+
+def skipped(job: Job, why: str) -> JobResult:
+    """Return the result of a job that never started."""
+    return JobResult(
+        job=job.id,
+        status=Status.SKIPPED,
+        mode=job.build.mode,
+        linker=job.build.linker,
+        command=job.build.command,
+        reason=why,
+    )
 
 
 def _require_passed(checks: tuple[CheckResult, ...]) -> None:

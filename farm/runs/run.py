@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
+import requests
+from docker.errors import APIError
 
 import farm
 from farm.engine import images
-from farm.engine.containers import Workshop
+from farm.engine.containers import Workshop, open_workshop
 from farm.engine.images import Image
-from farm.model.errors import ExitCode
+from farm.engine.leftovers import enforce_quota, reap
+from farm.model.errors import ExitCode, FarmError
 from farm.model.events import Emit, Note, Warned
 from farm.model.results import JobResult, Report
 from farm.model.targets import Arch, Mode
 from farm.runs.directory import new_run, write_report
 from farm.runs.emulation import require_emulation
-from farm.runs.jobs import JobRunner
+from farm.runs.jobs import JobRunner, skipped
 from farm.runs.planner import Order
-from farm.runs.scheduler import Work, run_jobs
-from farm.steps.context import Context, Volumes
-from farm.steps.fetch import fetch, send_source
+from farm.runs.scheduler import INTERRUPTED, Work, run_jobs
+from farm.steps.context import Context, Site
+from farm.steps.fetch import fetch
 from farm.steps.hybrid import hybrid_warnings
-from farm.steps.publish import require_writable
+from farm.steps.publish import remove_unfinished, require_writable
+
+_GIB = 1 << 30
+_TREE = "source.tar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +41,32 @@ class Outcome:
     report: Report
     path: Path
     """The report on this machine."""
-    interrupted: bool
+
+
+@dataclass(kw_only=True)
+class _Found:
+    """What a run has learned by now; what an interrupted one reports."""
+
+    images: Mapping[str, Image] = field(default_factory=dict)
+    emulation: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    results: tuple[JobResult, ...] = ()
+    interrupted: bool = False
+    error: str = ""
 
 
 def execute(
-    order: Order, client: docker.DockerClient, emit: Emit, *, fail_fast: bool = False
+    order: Order,
+    client: docker.DockerClient,
+    emit: Emit,
+    *,
+    fail_fast: bool = False,
+    keep: bool = False,
 ) -> Outcome:
-    """Run the plan of `order` and write the report.
+    """Run the plan of `order` and write the report, also of a run that is interrupted.
 
-    Raises UsageError and SurroundingsError for what keeps every job from starting; a job that
-    fails is in the report.
+    With `keep` every job's volumes stay, not only a failed one's. Raises UsageError and
+    SurroundingsError for what keeps every job from starting; a job that fails is in the report.
     """
     started = time.monotonic()
     plan = order.plan
@@ -53,46 +75,77 @@ def execute(
         emit(Note(text=text))
     for text in plan.warnings:
         emit(Warned(text=text))
-    found = images.ensure(client, plan.images, emit=emit)
-    foreign = {job.target.arch for job in plan.jobs} - {plan.engine_arch}
-    qemu = require_emulation(client, foreign, emit)
     run, directory = new_run(order.request.project.root)
-    workshop = Workshop(client=client, run=run)
-    context = _context(order, workshop, found, directory, emit)
+    found = _Found()
+
+    def report() -> Outcome:
+        whole = _report(order, found, run, time.monotonic() - started, client)
+        return Outcome(report=whole, path=write_report(whole, directory))
+
     try:
-        warnings, results, interrupted = _jobs(order, context, fail_fast=fail_fast)
-    finally:
-        workshop.close()
-    report = Report(
-        run=run,
-        farm=farm.__version__,
-        project=plan.project,
-        version=plan.version,
-        source=order.request.source.digest,
-        source_date_epoch=order.request.epoch,
-        engine=_engine(client),
-        emulation=qemu,
-        images={name: {"id": i.id, "tag": i.reference, **i.versions} for name, i in found.items()},
-        jobs=results,
-        checked=order.request.smoke,
-        network=order.request.settings.network,
-        notes=plan.notes,
-        warnings=(*plan.warnings, *warnings),
-        left_out=plan.left_out,
-        seconds=round(time.monotonic() - started, 3),
-    )
-    return Outcome(report=report, path=write_report(report, directory), interrupted=interrupted)
+        _go(order, client, emit, found, directory, fail_fast=fail_fast, keep=keep)
+    except KeyboardInterrupt:  # before the jobs, which stop in an orderly way
+        found.interrupted = True
+    except FarmError as error:
+        found.error = error.message
+        report()
+        raise
+    return report()
 
 
 def exit_code(outcome: Outcome) -> ExitCode:
     """Return the status that a run ends with: the gravest of its jobs'."""
-    if outcome.interrupted:
+    if outcome.report.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode(max((job.exit_code for job in outcome.report.jobs), default=0))
 
 
+def _go(
+    order: Order,
+    client: docker.DockerClient,
+    emit: Emit,
+    found: _Found,
+    directory: Path,
+    *,
+    fail_fast: bool,
+    keep: bool,
+) -> None:
+    """Make the images, open a workshop, and do all that `order` wants there."""
+    plan, settings = order.plan, order.request.settings
+    found.images = images.ensure(client, plan.images, emit=emit)
+    foreign = {job.target.arch for job in plan.jobs} - {plan.engine_arch}
+    found.emulation = require_emulation(client, foreign, emit)
+    native = found.images[f"builder-{plan.engine_arch}"].id
+    with open_workshop(client, directory.name, native) as workshop:
+        _clean_up(client, order.request.out, emit)
+        context = _context(order, workshop, found.images, directory, emit, keep=keep)
+        tree = directory / _TREE
+        try:
+            with tree.open("wb") as stream:
+                order.request.source.write_tar(stream, mtime=order.request.epoch)
+            _jobs(order, context, found, tree, fail_fast=fail_fast)
+        finally:
+            tree.unlink(missing_ok=True)
+    for each in enforce_quota(client, int(settings.limits.keep_gib * _GIB)):
+        emit(Note(text=f"{each.job} of run {each.run} is kept no longer: limits.keep-gib is full"))
+
+
+def _clean_up(client: docker.DockerClient, out: Path, emit: Emit) -> None:
+    """Remove what runs that were killed left on the engine and in `out`."""
+    left = reap(client)
+    for run in sorted(left.dead):
+        emit(Note(text=f"removed what run {run}, which did not end in order, had left"))
+    remove_unfinished(out, alive=left.alive)
+
+
 def _context(
-    order: Order, workshop: Workshop, found: Mapping[str, Image], directory: Path, emit: Emit
+    order: Order,
+    workshop: Workshop,
+    found: Mapping[str, Image],
+    directory: Path,
+    emit: Emit,
+    *,
+    keep: bool,
 ) -> Context:
     memory, cpus = workshop.default_limits()
     limits = order.request.settings.limits
@@ -102,53 +155,79 @@ def _context(
         images=found,
         directory=directory,
         settings=order.request.settings,
-        memory=int(limits.memory_gib * (1 << 30)) or memory,
+        memory=int(limits.memory_gib * _GIB) or memory,
         cpus=limits.cpus or cpus,
         emit=emit,
+        keep=keep,
     )
 
 
-def _jobs(
-    order: Order, context: Context, *, fail_fast: bool
-) -> tuple[tuple[str, ...], tuple[JobResult, ...], bool]:
-    """Send the source, fetch, run every job; return warnings, results, and if interrupted."""
+def _jobs(order: Order, context: Context, found: _Found, tree: Path, *, fail_fast: bool) -> None:
+    """Fetch, and run every job."""
     workshop, plan = context.workshop, order.plan
-    volumes = Volumes(
-        source=workshop.volume("source"),
-        cargo=workshop.volume("cargo"),
-        work=workshop.volume("work"),
-        linker=workshop.volume("linker"),
-    )
-    send_source(context, order.request.source, volumes, epoch=order.request.epoch)
-    fetch(context, plan.fetch, volumes)
-    warnings = _warn_of_hybrid(order, context, volumes)
+    shared = context.share(tree)
+    site = context.site("fetch", shared)
+    fetch(context, plan.fetch, site)
+    found.warnings = _warn_of_hybrid(order, context, site)
     runner = JobRunner(
-        context=context, volumes=volumes, out=order.request.out, smoke=order.request.smoke
+        context=context, shared=shared, out=order.request.out, smoke=order.request.smoke
     )
     work = Work(
         build=runner.build,
         finish=runner.finish,
-        cancelled=runner.cancelled,
+        skipped=runner.skipped,
         stop=workshop.cancel,
     )
-    results, interrupted = run_jobs(plan.jobs, work, fail_fast=fail_fast)
-    return warnings, results, interrupted
+    found.results, found.interrupted = run_jobs(plan.jobs, work, fail_fast=fail_fast)
 
 
-def _warn_of_hybrid(order: Order, context: Context, volumes: Volumes) -> tuple[str, ...]:
+def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:
     hybrid = {job.target.arch for job in order.plan.jobs if job.build.mode is Mode.HYBRID}
     if not hybrid:
         return ()
     found = hybrid_warnings(
-        context, order.request.project, order.request.source, volumes, sorted(hybrid)
+        context, order.request.project, order.request.source, site, sorted(hybrid)
     )
     for text in found:
         context.emit(Warned(text=text))
     return found
 
 
+def _report(
+    order: Order, found: _Found, run: str, seconds: float, client: docker.DockerClient
+) -> Report:
+    plan = order.plan
+    why = found.error or INTERRUPTED
+    return Report(
+        run=run,
+        farm=farm.__version__,
+        project=plan.project,
+        version=plan.version,
+        source=order.request.source.digest,
+        source_date_epoch=order.request.epoch,
+        engine=_engine(client),
+        emulation=found.emulation,
+        images={
+            name: {"id": i.id, "tag": i.reference, **i.versions} for name, i in found.images.items()
+        },
+        jobs=found.results or tuple(skipped(job, why) for job in plan.jobs),
+        checked=order.request.smoke,
+        network=order.request.settings.network,
+        error=found.error,
+        interrupted=found.interrupted,
+        notes=plan.notes,
+        warnings=(*plan.warnings, *found.warnings),
+        left_out=plan.left_out,
+        seconds=round(seconds, 3),
+    )
+
+
 def _engine(client: docker.DockerClient) -> dict[str, str]:
-    version = client.version()
+    """Return what the engine says of itself, or that it is gone."""
+    try:
+        version = client.version()
+    except (APIError, requests.RequestException) as error:
+        return {"error": str(error)}
     return {
         "version": str(version["Version"]),
         "arch": str(Arch.parse(version["Arch"])),

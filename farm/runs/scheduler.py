@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 from farm.model.plan import Job
 from farm.model.results import JobResult, Status
 
+INTERRUPTED = "interrupted"
+
 Built = TypeVar("Built")
 
 
@@ -25,10 +27,10 @@ class Work(Generic[Built]):
     """Compile; return what `finish` wants, or the result where the job has already ended."""
     finish: Callable[[Built], JobResult]
     """Audit, check, publish."""
-    cancelled: Callable[[Job], JobResult]
+    skipped: Callable[[Job], JobResult]
     """The result of a job that was kept from starting."""
-    stop: Callable[[], None]
-    """Make every call that is under way end soon."""
+    stop: Callable[[str], None]
+    """Make every call that is under way end soon, for the reason given."""
 
 
 def run_jobs(
@@ -42,26 +44,25 @@ def run_jobs(
     """Run every job; return the results in the jobs' order, and whether Ctrl-C ended the run.
 
     At most `builders` builds and `finishers` finishes are under way at once. After Ctrl-C, and
-    with `fail_fast` after the first failure, nothing more starts and what runs is stopped. A
-    second Ctrl-C propagates at once.
+    with `fail_fast` after the first failure, nothing more starts and what runs is stopped.
     """
     stopping = threading.Event()
 
-    def stop() -> None:
+    def stop(why: str) -> None:
         if not stopping.is_set():
             stopping.set()
-            work.stop()
+            work.stop(why)
 
     def ended(result: JobResult) -> JobResult:
         if fail_fast and result.status is Status.FAILED:
-            stop()
+            stop(f"--fail-fast, after {result.job} had failed")
         return result
 
     with ThreadPoolExecutor(builders) as building, ThreadPoolExecutor(finishers) as finishing:
 
         def first_half(job: Job) -> Future[JobResult] | JobResult:
             if stopping.is_set():
-                return work.cancelled(job)
+                return work.skipped(job)
             built = work.build(job)
             if isinstance(built, JobResult):
                 return ended(built)
@@ -70,20 +71,19 @@ def run_jobs(
         halves = [building.submit(first_half, job) for job in jobs]
         try:
             return _results(halves, stop)
-        except BaseException:  # a second Ctrl-C, perhaps amid the first one's stop; or a bug
-            stopping.set()
-            work.stop()
+        except BaseException:  # a bug
+            stop(INTERRUPTED)
             raise
 
 
 def _results(
-    halves: Sequence[Future[Future[JobResult] | JobResult]], stop: Callable[[], None]
+    halves: Sequence[Future[Future[JobResult] | JobResult]], stop: Callable[[str], None]
 ) -> tuple[tuple[JobResult, ...], bool]:
     """Wait for the results; on Ctrl-C `stop`, and wait for what is left of them."""
     try:
         return tuple(_result(half) for half in halves), False
     except KeyboardInterrupt:
-        stop()
+        stop(INTERRUPTED)
         return tuple(_result(half) for half in halves), True
 
 

@@ -9,7 +9,7 @@ import docker
 
 from farm.engine import images
 from farm.engine.connection import arch as architecture
-from farm.engine.containers import Workshop
+from farm.engine.containers import open_workshop
 from farm.model.errors import UsageError
 from farm.model.events import Emit, JobPhase, Phase
 from farm.model.results import WheelChecks
@@ -38,28 +38,25 @@ def test_wheels(
     native = architecture(client)
     wheels = [read_wheel(path) for path in paths]
     arches = [_architecture(wheel) or native for wheel in wheels]
-    names = tuple(dict.fromkeys(f"check-{arch}" for arch in arches))
+    names = tuple(dict.fromkeys(f"check-{arch}" for arch in (native, *arches)))
     found = images.ensure(client, names, emit=emit)
     require_emulation(client, set(arches) - {native}, emit)
     run, directory = new_run(Path.cwd())
-    workshop = Workshop(client=client, run=run)
-    memory, cpus = workshop.default_limits()
-    context = Context(
-        workshop=workshop,
-        engine_arch=native,
-        images=found,
-        directory=directory,
-        settings=Settings(),
-        memory=memory,
-        cpus=cpus,
-        emit=emit,
-    )
-    try:
+    with open_workshop(client, run, found[f"check-{native}"].id) as workshop:
+        memory, cpus = workshop.default_limits()
+        context = Context(
+            workshop=workshop,
+            engine_arch=native,
+            images=found,
+            directory=directory,
+            settings=Settings(),
+            memory=memory,
+            cpus=cpus,
+            emit=emit,
+        )
         return tuple(
             _test(context, wheel, arch, asked) for wheel, arch in zip(wheels, arches, strict=True)
         )
-    finally:
-        workshop.close()
 
 
 def _test(context: Context, wheel: Wheel, arch: Arch, asked: frozenset[Interpreter]) -> WheelChecks:
@@ -76,7 +73,7 @@ def _test(context: Context, wheel: Wheel, arch: Arch, asked: frozenset[Interpret
             planned = plan_check(
                 interpreter, arch, context.settings.smoke, project_path="", groups=()
             )
-            results.append(check(context, wheel, planned, "", log, job=name))
+            results.append(check(context, wheel, planned, None, log, job=name))
     failed = "; ".join(f"on {r.interpreter}: {r.reason}" for r in results if not r.passed)
     path = str(context.log_path(name))
     phase = Phase.FAILED if failed else Phase.PASSED

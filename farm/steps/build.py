@@ -5,17 +5,18 @@ from __future__ import annotations
 import shutil
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from farm.bases import debian
 from farm.model.errors import JobError
-from farm.model.plan import CARGO_HOME, SOURCE, WORK, Build, Command, Job
+from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Build, Command, Job
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter, Mode, Target
 from farm.project.bindings import Kind
 from farm.project.inspect import Project
-from farm.steps.context import Context, Log, Volumes
+from farm.steps.context import Context, Log, Site
 from farm.steps.outcome import Reasons, failure
 
 
@@ -81,7 +82,7 @@ def plan_build(
         arch=target.arch, engine_arch=engine_arch, mode=mode, interpreter=builder
     ) | {
         "CARGO_HOME": CARGO_HOME,
-        "CARGO_TARGET_DIR": f"{WORK}/{'emulated' if emulated else 'target'}",
+        "CARGO_TARGET_DIR": f"{TARGET}/{'emulated' if emulated else 'shared'}",
         "CARGO_TERM_COLOR": "never",
         "HOME": f"{WORK}/home",
         "SOURCE_DATE_EPOCH": str(epoch),
@@ -145,18 +146,22 @@ def _environment_of(
     )
 
 
-def build(context: Context, job: Job, how: Build, volumes: Volumes, log: Log) -> Path:
-    """Build the wheel of `job` and return where it was put: the run's `built/` directory.
+def build(context: Context, job: Job, how: Build, site: Site, log: Log) -> Path:
+    """Build the wheel of `job` at `site`; return where it was put: the run's `built/` directory.
 
     Raises JobError when a command fails, or leaves anything but one wheel.
     """
     deadline = context.settings.limits.build_minutes * 60
-    for command in (*how.prepare, how.command):
-        mounts = volumes.mounts(SOURCE, WORK)
+    commands = (*how.prepare, how.command)
+    for command in commands:
+        mounts = site.mounts(SOURCE, TARGET, WORK)
         spec = context.spec(command, mounts=mounts, deadline=deadline, job=job.id)
+        site.built = replace(spec, environment=command.environment)
         log.command(command)
         reasons = Reasons(log)
         with context.workshop.container(spec) as container:
+            if command is commands[0]:
+                site.fill(container)
             ended = container.run(reasons)
             if ended.code:
                 raise failure(ended, reasons, deadline=deadline)

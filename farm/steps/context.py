@@ -14,11 +14,11 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 
 from farm.bases import debian
-from farm.engine.containers import Limits, Mount, Spec, Workshop
+from farm.engine.containers import Container, Limits, Mount, Spec, Workshop
 from farm.engine.images import Image
 from farm.host.certificates import VARIABLES, bundle
 from farm.model.events import Emit, JobLine
-from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
+from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Command
 from farm.model.settings import Settings
 from farm.model.targets import Arch
 
@@ -37,23 +37,50 @@ _PASSED_ON = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Volumes:
-    """The volumes that a run's builds share."""
+class Shared:
+    """What a run's builds share."""
 
-    source: str
+    tree: Path
+    """The source tree as a tar archive: what every job gets, whatever is edited meanwhile."""
     cargo: str
-    work: str
+    """The volume of the crates; only the fetch writes to it."""
+    target: str
+    """The volume of cargo's target directories."""
     linker: str
     """The linker's cache: filled from the image when it is first mounted, and written to."""
 
+
+@dataclass(kw_only=True)
+class Site:
+    """Where one job is at work on the engine: the volumes of its own, and the run's."""
+
+    shared: Shared
+    source: str
+    work: str
+    built: Spec | None = None
+    """The container of the build's last command, as whoever enters the job finds it."""
+    checked: Spec | None = None
+    """The container of the last check's last command."""
+
+    def fill(self, container: Container) -> None:
+        """Put the source tree, and what else a build starts with, into the job's own volumes."""
+        with self.shared.tree.open("rb") as tree:
+            container.put(SOURCE, tree)
+        container.put(WORK, archive({}, directories=("home", "out", "env")))
+
     def mounts(self, *writable: str) -> tuple[Mount, ...]:
-        """Return all the mounts; those at the paths `writable` can be written to."""
-        places = {SOURCE: self.source, CARGO_HOME: self.cargo, WORK: self.work}
+        """Return all the mounts of a build; those at the paths `writable` can be written to."""
+        places = {
+            SOURCE: self.source,
+            CARGO_HOME: self.shared.cargo,
+            TARGET: self.shared.target,
+            WORK: self.work,
+        }
         mounts = [
             Mount(volume=volume, path=path, read_only=path not in writable)
             for path, volume in places.items()
         ]
-        return (*mounts, Mount(volume=self.linker, path=debian.ZIG_CACHE))
+        return (*mounts, Mount(volume=self.shared.linker, path=debian.ZIG_CACHE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +97,8 @@ class Context:
     """Bytes that one container may use."""
     cpus: float
     emit: Emit
+    keep: bool = False
+    """Keep the volumes of every job, not only of those that fail."""
 
     @property
     def builder(self) -> str:
@@ -112,6 +141,16 @@ class Context:
             user=user,
             job=job,
         )
+
+    def share(self, tree: Path) -> Shared:
+        """Make the volumes that the run's builds share, besides the archive `tree`."""
+        cargo, target, linker = map(self.workshop.volume, ("cargo", "target", "linker"))
+        return Shared(tree=tree, cargo=cargo, target=target, linker=linker)
+
+    def site(self, job: str, shared: Shared) -> Site:
+        """Make the volumes of `job`; they are empty until `fill` was called."""
+        source, work = (self.workshop.volume(f"{job}-{purpose}") for purpose in ("source", "work"))
+        return Site(shared=shared, source=source, work=work)
 
     def log_path(self, job: str) -> Path:
         """Return the path of the log of `job`."""

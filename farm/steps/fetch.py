@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from tempfile import SpooledTemporaryFile
-from typing import IO, cast
 
 from farm.bases import debian
 from farm.model.errors import FarmError, SurroundingsError, UsageError
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
 from farm.model.targets import Arch, Interpreter, Mode
-from farm.project.source import Source
-from farm.steps.context import Context, Volumes, archive, certificates
+from farm.steps.context import Context, Site, archive, certificates
 from farm.steps.outcome import Reasons, explain
-
-_SPOOL_BYTES = 64 << 20
 
 DEADLINE = 1800.0
 """Seconds that a fetch may take."""
@@ -74,29 +69,8 @@ def cargo_environment(engine_arch: Arch) -> dict[str, str]:
     }
 
 
-def send_source(context: Context, source: Source, volumes: Volumes, *, epoch: int) -> None:
-    """Put the source tree and this machine's CA bundle into the run's volumes.
-
-    Every file gets the mtime `epoch`; the volume is new, so cargo has nothing to compare with.
-    """
-    spec = context.spec(
-        Command(image=context.builder, arch=context.engine_arch, argv=("true",), cwd="/"),
-        mounts=volumes.mounts(SOURCE, CARGO_HOME, WORK),
-        deadline=DEADLINE,
-    )
-    with (
-        context.workshop.container(spec) as container,
-        cast("IO[bytes]", SpooledTemporaryFile(max_size=_SPOOL_BYTES)) as tree,
-    ):
-        source.write_tar(tree, mtime=epoch)
-        tree.seek(0)
-        container.put(SOURCE, tree)
-        container.put(CARGO_HOME, archive(certificates()))
-        container.put(WORK, archive({}, directories=("home", "out", "env")))
-
-
-def fetch(context: Context, commands: Sequence[Command], volumes: Volumes) -> None:
-    """Run the plan's fetch commands.
+def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:
+    """Run the plan's fetch commands, in volumes of their own but for the crates.
 
     Raises UsageError when Cargo.lock does not fit Cargo.toml, SurroundingsError when a registry
     or repository can't be reached, and FarmError for anything else that cargo says.
@@ -106,9 +80,14 @@ def fetch(context: Context, commands: Sequence[Command], volumes: Volumes) -> No
             log.command(command)
             reasons = Reasons(log)
             spec = context.spec(
-                command, mounts=volumes.mounts(CARGO_HOME, WORK), deadline=DEADLINE, job="fetch"
+                command,
+                mounts=site.mounts(SOURCE, CARGO_HOME, WORK),
+                deadline=DEADLINE,
+                job="fetch",
             )
             with context.workshop.container(spec) as container:
+                site.fill(container)
+                container.put(CARGO_HOME, archive(certificates()))
                 ended = container.run(reasons)
         if ended.code:
             raise _failure(

@@ -16,7 +16,7 @@ from farm.project.cargo_config import Flags, compiler_flags, fetch_config
 from farm.project.hybrid import build_scripts, findings
 from farm.project.inspect import Project
 from farm.project.source import Source
-from farm.steps.context import Context, Volumes
+from farm.steps.context import Context, Site
 from farm.steps.fetch import DEADLINE, cargo_environment
 
 _MAX_SCRIPT = 4 << 20
@@ -24,7 +24,7 @@ _MAX_SCRIPT = 4 << 20
 
 
 def hybrid_warnings(
-    context: Context, project: Project, source: Source, volumes: Volumes, arches: Sequence[Arch]
+    context: Context, project: Project, source: Source, site: Site, arches: Sequence[Arch]
 ) -> tuple[str, ...]:
     """Return a line for each thing that a hybrid build for `arches` may get wrong.
 
@@ -40,7 +40,7 @@ def hybrid_warnings(
         cwd=WORK,
         environment=cargo_environment(context.engine_arch),
     )
-    spec = context.spec(shell, mounts=volumes.mounts(CARGO_HOME, WORK), deadline=DEADLINE)
+    spec = context.spec(shell, mounts=site.mounts(CARGO_HOME, WORK), deadline=DEADLINE)
     lines: dict[str, None] = {}
     with context.workshop.container(spec) as container:
         container.start()

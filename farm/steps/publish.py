@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from farm.model.errors import SurroundingsError
+
+_UNFINISHED = re.compile(r"\..+\.whl\.(?P<run>\d{8}-\d{6}-[0-9a-f]{4,})\.part", re.DOTALL)
 
 
 def require_writable(out: Path) -> None:
@@ -24,14 +28,14 @@ def require_writable(out: Path) -> None:
         ) from error
 
 
-def publish(wheel: Path, out: Path) -> Path:
+def publish(wheel: Path, out: Path, run: str) -> Path:
     """Put a copy of `wheel` into `out` under its own name and return the new path.
 
-    An older wheel of that name stays until the new one is complete and on the disk.
-    Raises SurroundingsError when it can't be written.
+    An older wheel of that name stays until the new one is complete and on the disk. `run` is
+    whose copy it is until then. Raises SurroundingsError when it can't be written.
     """
     target = out / wheel.name
-    unfinished = out / f".{wheel.name}.{os.getpid()}.part"
+    unfinished = out / f".{wheel.name}.{run}.part"
     try:
         with wheel.open("rb") as source, unfinished.open("wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
@@ -45,6 +49,14 @@ def publish(wheel: Path, out: Path) -> Path:
             f"The wheel is kept at {wheel}; make room or name another directory with --out.",
         ) from error
     return target
+
+
+def remove_unfinished(out: Path, *, alive: Collection[str]) -> None:
+    """Remove the copies that runs which are not `alive` had begun when they were killed."""
+    for path in out.iterdir():
+        begun = _UNFINISHED.fullmatch(path.name)
+        if begun is not None and begun["run"] not in alive:
+            path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

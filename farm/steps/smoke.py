@@ -14,7 +14,7 @@ from farm.model.plan import CHECK, SOURCE, Check, Command
 from farm.model.results import CheckResult
 from farm.model.settings import Smoke
 from farm.model.targets import Arch, Interpreter
-from farm.steps.context import Context, Log, archive, certificates
+from farm.steps.context import Context, Log, Site, archive, certificates
 from farm.steps.outcome import Reasons, explain
 from farm.wheels.archive import Wheel
 from farm.wheels.check import answer, program, request
@@ -90,32 +90,30 @@ class _Room:
     context: Context
     wheel: Wheel
     volume: str
-    source: str
-    """The volume of the source tree, or empty."""
+    site: Site | None
     log: Log
     job: str
 
 
 def check(
-    context: Context, wheel: Wheel, planned: Check, source: str, log: Log, *, job: str
+    context: Context, wheel: Wheel, planned: Check, site: Site | None, log: Log, *, job: str
 ) -> CheckResult:
-    """Smoke-test `wheel` as `planned`; `source` is the volume of the source tree, or empty.
+    """Smoke-test `wheel` as `planned`; where its commands want the source, that of `site`.
 
     The container that runs what the project wrote never had a network. A wheel that fails is a
-    result; what the engine can't do raises.
+    result, and `site` says where; what the engine can't do raises.
     """
     started = time.monotonic()
     log(f"check of {wheel.path.name} on {planned.interpreter.version}")
     volume = context.workshop.volume(f"check-{job}-{planned.interpreter.abi_tag}")
-    room = _Room(context=context, wheel=wheel, volume=volume, source=source, log=log, job=job)
-    try:
-        reason, excused = "", False
-        for number, stage in enumerate(_stages(planned, wheel)):
-            reason = _run_stage(room, stage, fill=number == 0)
-            if reason:
-                excused = planned.excused and stage[0].network
-                break
-    finally:
+    room = _Room(context=context, wheel=wheel, volume=volume, site=site, log=log, job=job)
+    reason, excused = "", False
+    for number, stage in enumerate(_stages(planned, wheel)):
+        reason = _run_stage(room, stage, fill=number == 0)
+        if reason:
+            excused = planned.excused and stage[0].network
+            break
+    if excused or not (reason or context.keep):
         context.workshop.drop(volume)
     return CheckResult(
         interpreter=planned.interpreter.version,
@@ -137,8 +135,8 @@ def _run_stage(room: _Room, stage: Sequence[Command], *, fill: bool) -> str:
     """Run the commands of one container; return why one failed, or an empty string."""
     deadline = room.context.settings.limits.check_minutes * 60
     mounts = [Mount(volume=room.volume, path=CHECK)]
-    if room.source:
-        mounts.append(Mount(volume=room.source, path=SOURCE, read_only=True))
+    if room.site is not None and room.context.settings.smoke.command:
+        mounts.append(Mount(volume=room.site.source, path=SOURCE, read_only=True))
     spec = room.context.spec(
         replace(stage[0], argv=("sleep", str(math.ceil(deadline)))),
         mounts=tuple(mounts),
@@ -151,8 +149,12 @@ def _run_stage(room: _Room, stage: Sequence[Command], *, fill: bool) -> str:
         if fill:
             container.put(CHECK, _contents(room))
         container.start()
-        for command in stage:
-            reason = _run(container, _filled(command, room.wheel), room.log, deadline)
+        for command in (_filled(each, room.wheel) for each in stage):
+            if room.site is not None:
+                room.site.checked = replace(
+                    spec, argv=command.argv, environment=command.environment
+                )
+            reason = _run(container, command, room.log, deadline)
             if reason:
                 return reason
     return ""

@@ -157,7 +157,7 @@ def test_emulated_is_an_image_and_a_target_directory_of_its_own(planned: Planner
     command = plan.jobs[0].build.command
     assert plan.jobs[0].build.mode is Mode.EMULATED
     assert command.image == "emulated-aarch64"
-    assert command.environment["CARGO_TARGET_DIR"] != "/work/target"
+    assert command.environment["CARGO_TARGET_DIR"] != "/target/shared"
 
 
 def test_hybrid_falls_back_only_where_the_settings_say_so(planned: Planner) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from farm.model.errors import SurroundingsError
-from farm.steps.publish import publish, require_writable, sha256
+from farm.steps.publish import publish, remove_unfinished, require_writable, sha256
 
+RUN = "20260102-030405-abcd"
 NAME = "x-1-py3-none-any.whl"
 
 
@@ -17,7 +18,7 @@ def test_a_wheel_appears_under_its_name_and_nothing_else_does(tmp_path: Path) ->
     wheel.write_bytes(b"new")
     out = tmp_path / "dist"
     out.mkdir()
-    assert publish(wheel, out) == out / NAME
+    assert publish(wheel, out, RUN) == out / NAME
     assert [p.name for p in out.iterdir()] == [NAME]
     assert (out / NAME).read_bytes() == b"new"
 
@@ -27,7 +28,7 @@ def test_a_wheel_that_can_not_be_copied_leaves_the_older_one(tmp_path: Path) -> 
     out.mkdir()
     (out / NAME).write_bytes(b"old")
     with pytest.raises(SurroundingsError, match=NAME):
-        publish(tmp_path / NAME, out)
+        publish(tmp_path / NAME, out, RUN)
     assert [p.name for p in out.iterdir()] == [NAME]
     assert (out / NAME).read_bytes() == b"old"
 
@@ -44,7 +45,7 @@ def test_a_full_disk_leaves_no_part_of_a_wheel(tmp_path: Path) -> None:
         "from farm.model.errors import SurroundingsError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "try: publish(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "try: publish(Path(sys.argv[1]), Path(sys.argv[2]), 'run')\n"
         "except SurroundingsError as e: print(e.remedy)\n"
     )
     ended = subprocess.run(
@@ -67,3 +68,12 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
     assert sha256(path).startswith("e3b0c442")
+
+
+def test_what_a_killed_run_had_begun_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    dead, alive = (tmp_path / f".{NAME}.20260102-03040{n}-abcd.part" for n in (5, 6))
+    others = [tmp_path / name for name in (NAME, ".hidden.part", ".a.whl.part", "a.whl.1.part")]
+    for path in (dead, alive, *others):
+        path.touch()
+    remove_unfinished(tmp_path, alive={"20260102-030406-abcd"})
+    assert sorted(tmp_path.iterdir()) == sorted([alive, *others])

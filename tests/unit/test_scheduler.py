@@ -39,6 +39,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.built: list[str] = []
         self.stopped = threading.Event()
+        self.why = ""
 
     def build(self, job: Job) -> Job | JobResult:
         self.built.append(job.id)
@@ -52,9 +53,13 @@ class FakeEngine:
         return Work(
             build=build or self.build,
             finish=finish,
-            cancelled=lambda job: result(job, Status.CANCELLED),
-            stop=self.stopped.set,
+            skipped=lambda job: result(job, Status.SKIPPED),
+            stop=self.stop,
         )
+
+    def stop(self, why: str) -> None:
+        self.why = why
+        self.stopped.set()
 
 
 JOBS = tuple(make_job(minor) for minor in (9, 11, 13))
@@ -117,9 +122,9 @@ def test_fail_fast_starts_no_further_job_and_stops_what_runs() -> None:
         return result(job, Status.FAILED)
 
     results, interrupted = run_jobs(JOBS, engine.work(build=build), fail_fast=True)
-    assert [r.status for r in results] == [Status.FAILED, Status.CANCELLED, Status.CANCELLED]
+    assert [r.status for r in results] == [Status.FAILED, Status.SKIPPED, Status.SKIPPED]
     assert engine.built == [JOBS[0].id]
-    assert engine.stopped.is_set()
+    assert engine.why == f"--fail-fast, after {JOBS[0].id} had failed"
     assert not interrupted
 
 
@@ -154,7 +159,8 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
     monkeypatch.setattr(scheduler, "_result", interrupted_once)
     results, interrupted = run_jobs(JOBS, engine.work(build=build, finish=finish))
     assert interrupted
-    assert [r.status for r in results] == [Status.BUILT, Status.CANCELLED, Status.CANCELLED]
+    assert engine.why == "interrupted"
+    assert [r.status for r in results] == [Status.BUILT, Status.CANCELLED, Status.SKIPPED]
 
 
 def test_a_bug_propagates() -> None:
@@ -163,34 +169,3 @@ def test_a_bug_propagates() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_jobs(JOBS, FakeEngine().work(build=build))
-
-
-def test_a_second_interrupt_amid_the_first_ones_stop_leaves_nothing_to_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from farm.runs import scheduler
-
-    engine = FakeEngine()
-    struck = threading.Event()
-
-    def build(job: Job) -> Job | JobResult:
-        engine.built.append(job.id)
-        assert engine.stopped.wait(PATIENCE)
-        return result(job, Status.CANCELLED)
-
-    def interrupted(_half: object) -> JobResult:
-        raise KeyboardInterrupt
-
-    def stop() -> None:
-        if not struck.is_set():
-            struck.set()
-            raise KeyboardInterrupt
-        engine.stopped.set()
-
-    monkeypatch.setattr(scheduler, "_result", interrupted)
-    work = Work(
-        build=build, finish=result, cancelled=lambda job: result(job, Status.CANCELLED), stop=stop
-    )
-    with pytest.raises(KeyboardInterrupt):
-        run_jobs(JOBS, work)
-    assert len(engine.built) <= 1

@@ -1,0 +1,227 @@
+"""What is left on an engine by runs that are dead, and by failed jobs that are kept to be entered.
+
+A run is alive while its sentinel is. Volumes of a failed job are kept by a container that was
+never started: it names them, so that nothing removes them, and it says how to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, NotFound
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
+
+from farm.engine.errors import translated
+from farm.engine.sentinel import SENTINEL_LABEL
+
+LABEL = "farm"
+RUN_LABEL = "farm.run"
+JOB_LABEL = "farm.job"
+KEPT_LABEL = "farm.kept"
+"""On the container that keeps a failed job: the bytes that its volumes hold."""
+
+STEP_LABEL = "farm.step"
+"""On the same container: which of the job's steps it is of."""
+
+_GRACE = 60.0
+"""Seconds that a sentinel which its engine took down has to come back."""
+_STRAY = 600.0
+"""Seconds after which a container of no run, such as a probe, is nobody's."""
+_SWEEP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A job whose volumes are kept."""
+
+    container: str
+    """Id of the container that keeps them."""
+    run: str
+    job: str
+    step: str
+    created: float
+    """Seconds since the epoch, by the engine's clock."""
+    bytes: int
+    volumes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftovers:
+    """What the farm has on an engine, sorted by whose it is."""
+
+    alive: frozenset[str]
+    """Runs that go on, here or elsewhere."""
+    dead: frozenset[str]
+    """Runs that ended without removing all that they made."""
+    kept: tuple[Kept, ...]
+    """Oldest first."""
+
+
+def look(client: docker.DockerClient) -> Leftovers:
+    """Look at what the farm has on the engine; nothing is changed.
+
+    Volumes are listed before containers: a run makes its sentinel before anything else, so that
+    no volume is seen without the sentinel of a living run.
+    """
+    with translated("list what runs left"):
+        volumes = _volumes(client)
+        containers = _containers(client)
+        now = _clock(client)
+        alive = {
+            _run(c["Labels"])
+            for c in containers
+            if SENTINEL_LABEL in c["Labels"] and _is_alive(client, c, now)
+        }
+    kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
+    held = {name for each in kept for name in each.volumes}
+    found = {_run(c["Labels"]) for c in containers if not _is_kept(c)}
+    found |= {_run(v["Labels"]) for v in volumes if v["Name"] not in held}
+    return Leftovers(alive=frozenset(alive), dead=frozenset(found - alive - {""}), kept=kept)
+
+
+def reap(client: docker.DockerClient) -> Leftovers:
+    """Remove what dead runs left, and return what was found before that.
+
+    What a living run, or another program, has on the engine is not touched.
+    """
+    found = look(client)
+    for run in sorted(found.dead):
+        sweep(client, run)
+    now = _clock(client)
+    with translated("remove what a probe left"):
+        for container in _containers(client):
+            if not _run(container["Labels"]) and now - container["Created"] > _STRAY:
+                _remove_container(client, container["Id"])
+    return found
+
+
+def release(client: docker.DockerClient, kept: Iterable[Kept]) -> None:
+    """Remove kept jobs, and those of their volumes that no other kept job needs."""
+    gone = tuple(kept)
+    with translated("remove what was kept"):
+        for each in gone:
+            _remove_container(client, each.container)
+    alive = look(client).alive
+    for run in sorted({each.run for each in gone} - alive):
+        sweep(client, run)
+
+
+def enforce_quota(client: docker.DockerClient, quota: int) -> tuple[Kept, ...]:
+    """Release the oldest kept jobs until what is left holds at most `quota` bytes.
+
+    Returns those that were released.
+    """
+    kept = look(client).kept
+    excess = sum(each.bytes for each in kept) - quota
+    gone = []
+    for each in kept:
+        if excess <= 0:
+            break
+        gone.append(each)
+        excess -= each.bytes
+    if gone:
+        release(client, gone)
+    return tuple(gone)
+
+
+def sweep(client: docker.DockerClient, run: str) -> None:
+    """Remove every container and volume of one run from the engine, but what is kept of it.
+
+    A container that the engine was still making, as the run was interrupted, keeps its volumes
+    in use before it can be listed; so what is in use is tried again for a while.
+    """
+    with translated("remove what a run left"):
+        _sweep(client, run)
+
+
+def _in_use(error: BaseException) -> bool:
+    return isinstance(error, APIError) and error.status_code == requests.codes.conflict
+
+
+@retry(
+    retry=retry_if_exception(_in_use),
+    stop=stop_after_delay(_SWEEP_SECONDS),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
+def _sweep(client: docker.DockerClient, run: str) -> None:
+    others = []
+    for container in _containers(client):
+        if _is_kept(container) or _run(container["Labels"]) != run:
+            others.append(container)
+        else:
+            _remove_container(client, container["Id"])
+    held = {name for container in others for name in _volumes_of(container)}
+    for volume in _volumes(client, run):
+        if volume["Name"] not in held:
+            with suppress(NotFound):
+                client.api.remove_volume(volume["Name"], force=True)
+
+
+def _remove_container(client: docker.DockerClient, identity: str) -> None:
+    with suppress(NotFound):
+        client.api.remove_container(identity, force=True, v=True)
+
+
+def _containers(client: docker.DockerClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": [LABEL]})
+    return found
+
+
+def _volumes(client: docker.DockerClient, run: str = "") -> list[dict[str, Any]]:
+    label = f"{RUN_LABEL}={run}" if run else LABEL
+    return client.api.volumes(filters={"label": [label]})["Volumes"] or []
+
+
+def _run(labels: Mapping[str, str]) -> str:
+    return labels.get(RUN_LABEL, "")
+
+
+def _is_kept(container: Mapping[str, Any]) -> bool:
+    return KEPT_LABEL in container["Labels"]
+
+
+def _kept(container: Mapping[str, Any]) -> Kept:
+    labels = container["Labels"]
+    return Kept(
+        container=container["Id"],
+        run=_run(labels),
+        job=labels.get(JOB_LABEL, ""),
+        step=labels.get(STEP_LABEL, ""),
+        created=float(container["Created"]),
+        bytes=int(labels[KEPT_LABEL]),
+        volumes=_volumes_of(container),
+    )
+
+
+def _volumes_of(container: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(m["Name"] for m in container["Mounts"] if m["Type"] == "volume")
+
+
+def _is_alive(client: docker.DockerClient, container: Mapping[str, Any], now: float) -> bool:
+    """Tell whether a sentinel stands for a controller; see `farm.engine.sentinel`."""
+    if container["State"] != "exited":
+        return bool(container["State"] == "running")
+    try:
+        state = client.api.inspect_container(container["Id"])["State"]
+    except NotFound:
+        return False  # removed since
+    if state["Running"]:
+        return True
+    return state["ExitCode"] != 0 and now - _seconds(state["FinishedAt"]) < _GRACE
+
+
+def _clock(client: docker.DockerClient) -> float:
+    """Return the time by the engine's clock; the controller's may be another."""
+    return _seconds(client.info()["SystemTime"])
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds since the epoch of the engine's RFC 3339 text."""
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,136 @@
+"""The sentinel: a container that lives exactly as long as the controller of its run.
+
+Labels on an engine can't change and a controller may be on another machine, so whether a run is
+alive is asked of something that dies with it. The sentinel runs `cat` with the controller on its
+standard input; when that connection goes, by whatever death, `cat` reads the end and ends with
+status 0. A sentinel that ended otherwise went down with its engine, and may be started anew.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, NotFound
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_fixed,
+)
+
+from farm.model.errors import SurroundingsError
+
+SENTINEL_LABEL = "farm.sentinel"
+
+_MEMORY = 16 << 20
+_BACK_WITHIN = 300.0
+"""Seconds that an engine may take to come back."""
+
+
+@dataclass(kw_only=True)
+class Sentinel:
+    """One run's sentinel: `start` before anything else of the run, `stop` after all of it."""
+
+    client: docker.DockerClient
+    image: str
+    """An image of the engine's own architecture that has `cat`."""
+    run: str
+    labels: Mapping[str, str]
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _watch: threading.Thread | None = None
+    _identity: str = ""
+
+    def start(self) -> None:
+        """Start it. It is started anew whenever it ends, as it does when the engine restarts.
+
+        Raises SurroundingsError when the engine can't run it.
+        """
+        removed = retry_if_exception_type(NotFound)  # by another run, before it was running
+        try:
+            held = Retrying(retry=removed, stop=stop_after_attempt(5), reraise=True)(self._hold)
+        except (APIError, requests.RequestException) as error:
+            raise SurroundingsError(
+                f"the engine could not start the run's sentinel: {error}", "Run farm doctor."
+            ) from error
+        self._watch = threading.Thread(target=self._keep, args=(held,), daemon=True)
+        self._watch.start()
+
+    def stop(self) -> None:
+        """Let it end, and remove it; an engine that is gone has nothing to remove."""
+        self._stopping.set()
+        self._remove()
+        if self._watch is not None:
+            self._watch.join(timeout=10)
+
+    def _keep(self, held: socket.SocketIO) -> None:
+        """Wait for the sentinel's end; unless it is the run's, start another."""
+        while True:
+            with held:
+                _wait_for_end(held)
+            if self._stopping.is_set():
+                return
+            attempts = Retrying(
+                retry=retry_if_exception_type((APIError, requests.RequestException)),
+                wait=wait_fixed(0.2),
+                stop=stop_after_delay(_BACK_WITHIN),
+                sleep=sleep_using_event(self._stopping),
+            )
+            try:
+                self._remove()
+                held = attempts(self._hold)
+            except RetryError:
+                return  # the run fails by itself, with what it last asked of the engine
+
+    def _hold(self) -> socket.SocketIO:
+        """Make a sentinel, take hold of its input, and start it; return the connection."""
+        api = self.client.api
+        config: dict[str, Any] = api.create_container_config(
+            image=self.image,
+            command=["cat"],
+            entrypoint=[],
+            user="65534:65534",
+            stdin_open=True,
+            detach=False,
+            labels={**self.labels, SENTINEL_LABEL: "1"},
+            host_config=api.create_host_config(
+                network_mode="none",
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                read_only=True,
+                mem_limit=_MEMORY,
+                pids_limit=8,
+                init=True,
+            ),
+        )
+        created = api.create_container_from_config(config)  # type: ignore[no-untyped-call]
+        self._identity = created["Id"]
+        held: socket.SocketIO = api.attach_socket(
+            self._identity, params={"stdin": 1, "stdout": 1, "stream": 1}
+        )
+        held._sock.settimeout(None)  # type: ignore[attr-defined]  # noqa: SLF001 - it is silent for hours
+        api.start(self._identity)
+        return held
+
+    def _remove(self) -> None:
+        try:
+            self.client.api.remove_container(self._identity, force=True, v=True)
+        except (NotFound, APIError, requests.RequestException):
+            return  # gone with its engine; the next run removes what is left of it
+
+
+def _wait_for_end(held: socket.SocketIO) -> None:
+    """Read until the other side closes; nothing is ever said."""
+    try:
+        while held.read(1):
+            pass
+    except OSError:
+        return
