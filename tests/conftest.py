@@ -46,8 +46,11 @@ Farm = Callable[..., Finished]
 
 
 @pytest.fixture(scope="session")
-def farm() -> Farm:
-    """Return a function that runs `farm` with arguments, as a user would."""
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
+    """Return a function that runs `farm` with arguments, as a user would.
+
+    Each call has an empty cache of wheels, unless its environment names one.
+    """
 
     def run(
         *arguments: str | Path,
@@ -58,7 +61,9 @@ def farm() -> Farm:
         ended = subprocess.run(
             [*prefix, sys.executable, "-m", "farm", *map(str, arguments)],
             cwd=cwd,
-            env=os.environ | (environment or {}),
+            env=os.environ
+            | {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+            | dict(environment or {}),
             capture_output=True,
             text=True,
             check=False,

@@ -38,6 +38,10 @@ def build(
             "--keep", help="Keep every job's volumes for farm shell, not only a failed one's."
         ),
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Build also what was built before from the same inputs."),
+    ] = False,
     no_smoke: Annotated[
         bool, typer.Option("--no-smoke", help="Publish without smoke tests; the report says so.")
     ] = False,
@@ -54,7 +58,7 @@ def build(
     from farm.report.json import dump
     from farm.report.summary import show_report
     from farm.runs.planner import Selectors, prepare, read_request
-    from farm.runs.run import execute, exit_code
+    from farm.runs.run import Options, execute, exit_code
 
     console = make_console()
     selectors = Selectors(
@@ -63,12 +67,13 @@ def build(
         only=tuple(only or ()),
         mode=mode,
     )
+    how = Options(fail_fast=fail_fast, keep=keep, force=force)
     request = read_request(project, selectors, out=out, smoke=not no_smoke)
     with connect() as client:
         order = prepare(request, client)
         progress = Progress(console)
         with progress.shown(tuple(job.id for job in order.plan.jobs)):
-            outcome = execute(order, client, progress, fail_fast=fail_fast, keep=keep)
+            outcome = execute(order, client, progress, how)
     show_report(console, outcome.report, str(outcome.path))
     if as_json:
         typer.echo(dump(outcome.report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -12,6 +13,10 @@ from typer.core import TyperGroup
 import farm
 from farm.cli import build, doctor, images, plan, test
 from farm.model.errors import ExitCode, FarmError
+
+_STDERR = 2
+_SHOW_CURSOR = b"\x1b[?25h"
+"""The live table hides it."""
 
 
 class _Commands(TyperGroup):
@@ -74,13 +79,27 @@ def run() -> None:
     """Run the command line, and exit with the farm's status.
 
     A closed terminal and a termination are interrupts: what runs on the engine is cleaned up.
+    A second Ctrl-C ends the farm at once; the next run removes what that leaves.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     app(prog_name="farm")
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # a shell and the terminal may both send it
+    if number == signal.SIGINT:
+        signal.signal(number, _end)
+    else:
+        signal.signal(number, signal.SIG_IGN)  # a shell and the terminal may both send it
+    from farm.host.commands import terminate
+
+    terminate()
     raise KeyboardInterrupt
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    if os.isatty(_STDERR):
+        os.write(_STDERR, _SHOW_CURSOR)
+    os.write(_STDERR, b"interrupted again: what is left is removed by the next run\n")
+    os._exit(ExitCode.INTERRUPTED)

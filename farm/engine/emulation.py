@@ -31,7 +31,7 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
-from farm.engine.leftovers import LABEL
+from farm.engine.leftovers import LABEL, PROBE_LABEL
 from farm.model.errors import SurroundingsError
 from farm.model.targets import Arch
 
@@ -300,7 +300,7 @@ def _run(
         command=["/bin/sh", "-c", *script],
         entrypoint=[],
         user="0:0",
-        labels={LABEL: "1"},
+        labels={LABEL: "1", PROBE_LABEL: "1"},
         host_config=api.create_host_config(
             binds=[f"{DIRECTORY}:/binfmt:{'rw' if writable else 'ro'}"],
             tmpfs={_TMPFS: "exec,mode=755"},

@@ -23,6 +23,8 @@ from farm.engine.sentinel import SENTINEL_LABEL
 LABEL = "farm"
 RUN_LABEL = "farm.run"
 JOB_LABEL = "farm.job"
+PROBE_LABEL = "farm.probe"
+"""On a container of no run, that ends within seconds."""
 KEPT_LABEL = "farm.kept"
 """On the container that keeps a failed job: the bytes that its volumes hold."""
 
@@ -32,7 +34,7 @@ STEP_LABEL = "farm.step"
 _GRACE = 60.0
 """Seconds that a sentinel which its engine took down has to come back."""
 _STRAY = 600.0
-"""Seconds after which a container of no run, such as a probe, is nobody's."""
+"""Seconds after which a probe has lost its controller."""
 _SWEEP_SECONDS = 60.0
 
 
@@ -74,15 +76,15 @@ def look(client: docker.DockerClient) -> Leftovers:
         containers = _containers(client)
         now = _clock(client)
         alive = {
-            _run(c["Labels"])
+            c["Labels"][RUN_LABEL]
             for c in containers
             if SENTINEL_LABEL in c["Labels"] and _is_alive(client, c, now)
         }
     kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
     held = {name for each in kept for name in each.volumes}
-    found = {_run(c["Labels"]) for c in containers if not _is_kept(c)}
-    found |= {_run(v["Labels"]) for v in volumes if v["Name"] not in held}
-    return Leftovers(alive=frozenset(alive), dead=frozenset(found - alive - {""}), kept=kept)
+    found = {c["Labels"][RUN_LABEL] for c in containers if not _is_kept(c)}
+    found |= {v["Labels"][RUN_LABEL] for v in volumes if v["Name"] not in held}
+    return Leftovers(alive=frozenset(alive), dead=frozenset(found - alive), kept=kept)
 
 
 def reap(client: docker.DockerClient) -> Leftovers:
@@ -95,8 +97,8 @@ def reap(client: docker.DockerClient) -> Leftovers:
         sweep(client, run)
     now = _clock(client)
     with translated("remove what a probe left"):
-        for container in _containers(client):
-            if not _run(container["Labels"]) and now - container["Created"] > _STRAY:
+        for container in client.api.containers(all=True, filters={"label": [PROBE_LABEL]}):
+            if now - container["Created"] > _STRAY:
                 _remove_container(client, container["Id"])
     return found
 
@@ -153,7 +155,7 @@ def _in_use(error: BaseException) -> bool:
 def _sweep(client: docker.DockerClient, run: str) -> None:
     others = []
     for container in _containers(client):
-        if _is_kept(container) or _run(container["Labels"]) != run:
+        if _is_kept(container) or container["Labels"][RUN_LABEL] != run:
             others.append(container)
         else:
             _remove_container(client, container["Id"])
@@ -170,17 +172,13 @@ def _remove_container(client: docker.DockerClient, identity: str) -> None:
 
 
 def _containers(client: docker.DockerClient) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": [LABEL]})
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": [RUN_LABEL]})
     return found
 
 
 def _volumes(client: docker.DockerClient, run: str = "") -> list[dict[str, Any]]:
-    label = f"{RUN_LABEL}={run}" if run else LABEL
+    label = f"{RUN_LABEL}={run}" if run else RUN_LABEL
     return client.api.volumes(filters={"label": [label]})["Volumes"] or []
-
-
-def _run(labels: Mapping[str, str]) -> str:
-    return labels.get(RUN_LABEL, "")
 
 
 def _is_kept(container: Mapping[str, Any]) -> bool:
@@ -191,7 +189,7 @@ def _kept(container: Mapping[str, Any]) -> Kept:
     labels = container["Labels"]
     return Kept(
         container=container["Id"],
-        run=_run(labels),
+        run=labels[RUN_LABEL],
         job=labels.get(JOB_LABEL, ""),
         step=labels.get(STEP_LABEL, ""),
         created=float(container["Created"]),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+
+import psutil
 
 from farm.model.errors import SurroundingsError
 
@@ -20,6 +23,13 @@ class Ended:
     """Exit status; 127 when there is no such program."""
     out: str
     error: str
+
+
+def terminate() -> None:
+    """Ask every program that was started from here to end, and whatever those started."""
+    for program in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            program.terminate()
 
 
 def run(

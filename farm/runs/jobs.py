@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from farm.model.errors import FarmError, JobError
 from farm.model.events import JobPhase, Phase, Warned
 from farm.model.plan import Build, Job
 from farm.model.results import CheckResult, JobResult, Status, WheelFacts
+from farm.runs.cache import user_cache
 from farm.steps.build import build
 from farm.steps.context import Context, Log, Shared, Site
 from farm.steps.publish import publish, sha256
@@ -41,6 +42,8 @@ class JobRunner:
     context: Context
     shared: Shared
     out: Path
+    keys: Mapping[str, str]
+    """By job, what its wheel is called in the cache; empty where nothing is cached."""
     smoke: bool = True
 
     def build(self, job: Job) -> Progress | JobResult:
@@ -73,10 +76,10 @@ class JobRunner:
                     progress.policy = audited.require()
                 for planned in job.checks if self.smoke else ():
                     with self._phase(progress, Phase.CHECK, planned.interpreter.version):
-                        result = check(
+                        checked = check(
                             self.context, audited.wheel, planned, progress.site, log, job=job.id
                         )
-                        progress.checks += (result,)
+                        progress.checks += (checked,)
                 _require_passed(progress.checks)
                 with self._phase(progress, Phase.PUBLISH):
                     published = publish(path, self.out, self.context.workshop.run)
@@ -84,8 +87,18 @@ class JobRunner:
             return self._ended(progress, error)
         path.unlink()
         self._leave(progress, keep=self.context.keep)
+        result = self._result(progress, Status.BUILT, wheel=published)
+        self._cache(result)
         self._say(job, Phase.BUILT, str(published))
-        return self._result(progress, Status.BUILT, wheel=published)
+        return result
+
+    def _cache(self, result: JobResult) -> None:
+        if result.job in self.keys:
+            try:
+                user_cache().store(self.keys[result.job], result)
+            except OSError as error:
+                text = f"its wheel could not be put into the cache: {error}"
+                self.context.emit(Warned(text=text, job=result.job))
 
     def skipped(self, job: Job) -> JobResult:
         """Return the result of a job that never started, since the run was cancelled."""

@@ -17,9 +17,11 @@ from farm.engine.containers import Workshop, open_workshop
 from farm.engine.images import Image
 from farm.engine.leftovers import enforce_quota, reap
 from farm.model.errors import ExitCode, FarmError
-from farm.model.events import Emit, Note, Warned
+from farm.model.events import Emit, JobPhase, Note, Phase, Warned
+from farm.model.plan import Job
 from farm.model.results import JobResult, Report
 from farm.model.targets import Arch, Mode
+from farm.runs.cache import from_cache, user_cache, wheel_keys
 from farm.runs.directory import new_run, write_report
 from farm.runs.emulation import require_emulation
 from farm.runs.jobs import JobRunner, skipped
@@ -28,10 +30,22 @@ from farm.runs.scheduler import INTERRUPTED, Work, run_jobs
 from farm.steps.context import Context, Site
 from farm.steps.fetch import fetch
 from farm.steps.hybrid import hybrid_warnings
-from farm.steps.publish import remove_unfinished, require_writable
+from farm.steps.publish import publish, remove_unfinished, require_writable
 
 _GIB = 1 << 30
 _TREE = "source.tar"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run goes about its plan."""
+
+    fail_fast: bool = False
+    """Stop at the first job that fails."""
+    keep: bool = False
+    """Keep the volumes of every job, not only of those that fail."""
+    force: bool = False
+    """Build also what an earlier run has built from the same inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +73,11 @@ def execute(
     order: Order,
     client: docker.DockerClient,
     emit: Emit,
-    *,
-    fail_fast: bool = False,
-    keep: bool = False,
+    options: Options,
 ) -> Outcome:
     """Run the plan of `order` and write the report, also of a run that is interrupted.
 
-    With `keep` every job's volumes stay, not only a failed one's. Raises UsageError and
+    Raises UsageError and
     SurroundingsError for what keeps every job from starting; a job that fails is in the report.
     """
     started = time.monotonic()
@@ -83,7 +95,7 @@ def execute(
         return Outcome(report=whole, path=write_report(whole, directory))
 
     try:
-        _go(order, client, emit, found, directory, fail_fast=fail_fast, keep=keep)
+        _go(order, client, emit, found, directory, options)
     except KeyboardInterrupt:  # before the jobs, which stop in an orderly way
         found.interrupted = True
     except FarmError as error:
@@ -106,28 +118,47 @@ def _go(
     emit: Emit,
     found: _Found,
     directory: Path,
-    *,
-    fail_fast: bool,
-    keep: bool,
+    options: Options,
 ) -> None:
-    """Make the images, open a workshop, and do all that `order` wants there."""
-    plan, settings = order.plan, order.request.settings
+    """Make the images, take what is cached, and build the rest in a workshop."""
+    request, plan = order.request, order.plan
     found.images = images.ensure(client, plan.images, emit=emit)
-    foreign = {job.target.arch for job in plan.jobs} - {plan.engine_arch}
+    _clean_up(client, request.out, emit)
+    keys = {} if request.settings.network else wheel_keys(request, plan, found.images)
+    if not options.force:
+        found.results = _take_cached(order, keys, directory.name, emit)
+    cached = {result.job for result in found.results}
+    jobs = tuple(job for job in plan.jobs if job.id not in cached)
+    if not jobs:
+        return
+    foreign = {job.target.arch for job in jobs} - {plan.engine_arch}
     found.emulation = require_emulation(client, foreign, emit)
     native = found.images[f"builder-{plan.engine_arch}"].id
     with open_workshop(client, directory.name, native) as workshop:
-        _clean_up(client, order.request.out, emit)
-        context = _context(order, workshop, found.images, directory, emit, keep=keep)
+        context = _context(order, workshop, found.images, directory, emit, keep=options.keep)
         tree = directory / _TREE
         try:
             with tree.open("wb") as stream:
-                order.request.source.write_tar(stream, mtime=order.request.epoch)
-            _jobs(order, context, found, tree, fail_fast=fail_fast)
+                request.source.write_tar(stream, mtime=request.epoch)
+            _jobs(order, jobs, context, found, tree, keys, fail_fast=options.fail_fast)
         finally:
             tree.unlink(missing_ok=True)
-    for each in enforce_quota(client, int(settings.limits.keep_gib * _GIB)):
+    for each in enforce_quota(client, int(request.settings.limits.keep_gib * _GIB)):
         emit(Note(text=f"{each.job} of run {each.run} is kept no longer: limits.keep-gib is full"))
+
+
+def _take_cached(
+    order: Order, keys: Mapping[str, str], run: str, emit: Emit
+) -> tuple[JobResult, ...]:
+    """Publish the wheels that earlier runs made of the very same inputs; return their results."""
+    cache, results = user_cache(), []
+    for job, key in keys.items():
+        hit = cache.find(key)
+        if hit is not None:
+            published = publish(hit.wheel, order.request.out, run)
+            results.append(from_cache(hit, published))
+            emit(JobPhase(job=job, phase=Phase.CACHED, text=str(published)))
+    return tuple(results)
 
 
 def _clean_up(client: docker.DockerClient, out: Path, emit: Emit) -> None:
@@ -162,15 +193,28 @@ def _context(
     )
 
 
-def _jobs(order: Order, context: Context, found: _Found, tree: Path, *, fail_fast: bool) -> None:
-    """Fetch, and run every job."""
+def _jobs(
+    order: Order,
+    jobs: tuple[Job, ...],
+    context: Context,
+    found: _Found,
+    tree: Path,
+    keys: Mapping[str, str],
+    *,
+    fail_fast: bool,
+) -> None:
+    """Fetch, and run `jobs`."""
     workshop, plan = context.workshop, order.plan
     shared = context.share(tree)
     site = context.site("fetch", shared)
     fetch(context, plan.fetch, site)
     found.warnings = _warn_of_hybrid(order, context, site)
     runner = JobRunner(
-        context=context, shared=shared, out=order.request.out, smoke=order.request.smoke
+        context=context,
+        shared=shared,
+        out=order.request.out,
+        keys=keys,
+        smoke=order.request.smoke,
     )
     work = Work(
         build=runner.build,
@@ -178,7 +222,8 @@ def _jobs(order: Order, context: Context, found: _Found, tree: Path, *, fail_fas
         skipped=runner.skipped,
         stop=workshop.cancel,
     )
-    found.results, found.interrupted = run_jobs(plan.jobs, work, fail_fast=fail_fast)
+    results, found.interrupted = run_jobs(jobs, work, fail_fast=fail_fast)
+    found.results += results
 
 
 def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:
@@ -197,6 +242,7 @@ def _report(
     order: Order, found: _Found, run: str, seconds: float, client: docker.DockerClient
 ) -> Report:
     plan = order.plan
+    results = {result.job: result for result in found.results}
     why = found.error or INTERRUPTED
     return Report(
         run=run,
@@ -210,7 +256,7 @@ def _report(
         images={
             name: {"id": i.id, "tag": i.reference, **i.versions} for name, i in found.images.items()
         },
-        jobs=found.results or tuple(skipped(job, why) for job in plan.jobs),
+        jobs=tuple(results.get(job.id) or skipped(job, why) for job in plan.jobs),
         checked=order.request.smoke,
         network=order.request.settings.network,
         error=found.error,
