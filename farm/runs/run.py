@@ -21,6 +21,7 @@ from farm.model.events import Emit, JobPhase, Note, Phase, Warned
 from farm.model.plan import Job
 from farm.model.results import JobResult, Report
 from farm.model.targets import Arch, Mode
+from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
 from farm.runs.directory import new_run, write_report
 from farm.runs.emulation import require_emulation
@@ -88,6 +89,7 @@ def execute(
     for text in plan.warnings:
         emit(Warned(text=text))
     run, directory = new_run(order.request.project.root)
+    write_asked(order.request, directory)
     found = _Found()
 
     def report() -> Outcome:
@@ -216,11 +218,17 @@ def _jobs(
         keys=keys,
         smoke=order.request.smoke,
     )
+
+    def stop(why: str) -> None:
+        if why == INTERRUPTED:
+            context.emit(Note(text="interrupted: stopping what runs; Ctrl-C again ends at once"))
+        workshop.cancel(why)
+
     work = Work(
         build=runner.build,
         finish=runner.finish,
         skipped=runner.skipped,
-        stop=workshop.cancel,
+        stop=stop,
     )
     results, found.interrupted = run_jobs(jobs, work, fail_fast=fail_fast)
     found.results += results

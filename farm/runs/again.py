@@ -1,0 +1,46 @@
+"""What a run was asked for, kept beside its logs, so that it can be asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from farm.model.errors import UsageError
+from farm.runs.planner import Request, Selectors, read_request
+
+_FILE = "request.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    selectors: Selectors
+    out: Path
+    smoke: bool
+
+
+_ASKED_TYPE = TypeAdapter(_Asked)
+
+
+def write_asked(request: Request, directory: Path) -> None:
+    """Write into the run's `directory` what was asked for."""
+    asked = _Asked(selectors=request.selectors, out=request.out, smoke=request.smoke)
+    (directory / _FILE).write_bytes(_ASKED_TYPE.dump_json(asked, indent=2) + b"\n")
+
+
+def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
+    """Return the request of the run in `directory`, for `jobs` of it, of `project` as it is now.
+
+    Raises UsageError when that run was no build, and as `read_request`.
+    """
+    try:
+        asked = _ASKED_TYPE.validate_json((directory / _FILE).read_bytes())
+    except (OSError, ValidationError):
+        raise UsageError(
+            f"run {directory.name} does not tell what it was asked for",
+            "It was no build, or another version's: farm build starts a new one.",
+        ) from None
+    selectors = replace(asked.selectors, only=tuple(jobs))
+    return read_request(project, selectors, out=asked.out, smoke=asked.smoke)

@@ -1,0 +1,204 @@
+"""A controller that dies: nothing half-written, nothing lost, nothing left for long."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from farm.engine.leftovers import RUN_LABEL
+from farm.model.targets import Arch, Interpreter, Target
+from farm.wheels.audit import audit
+
+JOB = "cp313-manylinux_2_28_x86_64"
+SEED = 20261123
+PATIENCE = 120.0
+
+
+@pytest.fixture
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts `farm build`; what a test leaves running is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(
+        project: Path, *words: str, home: Path = tmp_path, prefix: tuple[str, ...] = ()
+    ) -> subprocess.Popen[str]:
+        environment = {"XDG_CACHE_HOME": str(home / "cache"), "PYTHONUNBUFFERED": "1"}
+        farm = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "farm", "build", *words],
+            cwd=project,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(farm)
+        return farm
+
+    yield run
+    for farm in started:
+        if farm.returncode is None:
+            os.killpg(farm.pid, signal.SIGKILL)
+            farm.communicate()
+
+
+def runs(project: Path) -> set[str]:
+    return {path.name for path in (project / ".farm" / "runs").iterdir() if not path.is_symlink()}
+
+
+def left(engine: docker.DockerClient, project: Path) -> list[str]:
+    """Return the names of all that runs of `project` have on the engine."""
+    wanted = {"label": [RUN_LABEL]}
+    containers = engine.api.containers(all=True, filters=wanted)
+    volumes = engine.api.volumes(filters=wanted)["Volumes"] or []
+    mine = runs(project)
+    return [
+        str(thing.get("Name") or thing["Names"])
+        for thing in (*containers, *volumes)
+        if thing["Labels"][RUN_LABEL] in mine
+    ]
+
+
+def require_whole(project: Path) -> None:
+    """Assert that every wheel in dist/ is a good one."""
+    target = Target(interpreter=Interpreter(minor=13), arch=Arch.X86_64)
+    for wheel in (project / "dist").glob("*.whl"):
+        audit(wheel, target).require()
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+ONE = ("--arch", "native", "--py", "3.13", "--force")
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
+    project: Callable[[str], Path], engine: docker.DockerClient, start: Start, kills: int
+) -> None:
+    place = project("tiny")
+    whole = start(place, *ONE)
+    began = time.monotonic()
+    whole.communicate(timeout=PATIENCE)
+    assert whole.returncode == 0
+    longest = time.monotonic() - began
+    moments = random.Random(SEED)  # noqa: S311 - a test that repeats
+    for _ in range(kills):
+        moment = moments.uniform(0, longest)
+        killed = start(place, *ONE)
+        time.sleep(moment)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        assert [wheel.name for wheel in (place / "dist").glob("*.whl")], f"lost at {moment:.2f} s"
+        require_whole(place)
+    last = start(place, *ONE)
+    _, said = last.communicate(timeout=PATIENCE)
+    assert last.returncode == 0, said
+    assert left(engine, place) == []
+    assert [path.name for path in (place / "dist").iterdir()] == [
+        "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
+    ]
+    assert not [*(place / ".farm").rglob("source.tar"), *(place / ".farm").rglob("*.whl")]
+
+
+def test_the_next_run_goes_on_with_what_was_done(
+    project: Callable[[str], Path], engine: docker.DockerClient, start: Start, tmp_path: Path
+) -> None:
+    place = project("tiny")
+    words = ("--arch", "native", "--py", "3.13", "--py", "3.14")
+    killed = start(place, *words)
+    wait_for(lambda: list(tmp_path.glob("cache/farm/wheels/*/result.json")))
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    following = start(place, *words, "--json")
+    out, said = following.communicate(timeout=PATIENCE)
+    assert following.returncode == 0, said
+    statuses = {job["job"]: job["status"] for job in json.loads(out)["jobs"]}
+    assert statuses == {JOB: "cached", JOB.replace("313", "314"): "built"}
+    assert "did not end in order" in said
+    assert left(engine, place) == []
+
+
+def test_a_run_that_lives_is_never_taken_for_dead(
+    project: Callable[[str], Path], start: Start, tmp_path: Path
+) -> None:
+    """Two farms at once on one project, from two homes and process namespaces."""
+    place = project("tiny")
+    apart = ("unshare", "--pid", "--fork", "--mount-proc")
+    both = [start(place, *ONE, home=tmp_path / name, prefix=apart) for name in ("one", "two")]
+    for farm in both:
+        _, said = farm.communicate(timeout=PATIENCE)
+        assert farm.returncode == 0, said
+        assert not runs(place) & set(re.findall(r"removed what run (\S+),", said))
+    require_whole(place)
+
+
+def test_ctrl_c_keeps_what_is_finished_and_writes_the_report(
+    project: Callable[[str], Path], engine: docker.DockerClient, start: Start
+) -> None:
+    place = project("tiny")
+    words = ("--arch", "native", "--py", "3.11", "--py", "3.13", "--py", "3.14", "--json")
+    farm = start(place, *words)
+    wait_for(lambda: list((place / "dist").glob("*.whl")))
+    farm.send_signal(signal.SIGINT)
+    out, said = farm.communicate(timeout=PATIENCE)
+    assert farm.returncode == 130, said
+    report = json.loads(out)
+    assert report["interrupted"]
+    statuses = [job["status"] for job in report["jobs"]]
+    assert statuses[0] == "built"
+    assert set(statuses[1:]) <= {"built", "cancelled", "skipped"}
+    assert statuses[-1] in {"cancelled", "skipped"}
+    assert {job["reason"] for job in report["jobs"] if job["status"] != "built"} == {"interrupted"}
+    assert left(engine, place) == []
+
+
+def test_ctrl_c_before_any_job_also_writes_the_report(
+    project: Callable[[str], Path], engine: docker.DockerClient, start: Start
+) -> None:
+    place = project("tiny")
+    farm = start(place, *ONE, "--json")
+    wait_for(lambda: list((place / ".farm").glob("runs/*/source.tar")))
+    farm.send_signal(signal.SIGTERM)
+    out, said = farm.communicate(timeout=PATIENCE)
+    assert farm.returncode == 130, said
+    (job,) = json.loads(out)["jobs"]
+    assert (job["status"], job["reason"]) == ("skipped", "interrupted")
+    assert left(engine, place) == []
+
+
+def test_ctrl_c_twice_ends_at_once(project: Callable[[str], Path], start: Start) -> None:
+    place = project("tiny")
+    farm = start(place, *ONE)
+    wait_for(lambda: list((place / ".farm").glob("runs/*/fetch.log")))
+    while farm.poll() is None:
+        farm.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, said = farm.communicate()
+    assert farm.returncode == 130
+    assert said.endswith("interrupted again: what is left is removed by the next run\n")
