@@ -21,6 +21,7 @@ from farm.engine.errors import translated
 from farm.engine.leftovers import JOB_LABEL, KEPT_LABEL, LABEL, RUN_LABEL, STEP_LABEL, sweep
 from farm.engine.sentinel import Sentinel
 from farm.model.errors import JobError, SurroundingsError
+from farm.model.failures import Ended
 from farm.model.targets import Arch
 
 _SPOOL_BYTES = 8 << 20
@@ -60,18 +61,6 @@ class Spec:
     network: bool = False
     user: str = "0:0"
     job: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a process in a container ended."""
-
-    code: int
-    """Exit status; 128 + N for signal N."""
-    out_of_memory: bool = False
-    """The engine says that the container ran into its memory limit."""
-    timed_out: bool = False
-    """The farm ended it at its deadline."""
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error: the user's wish

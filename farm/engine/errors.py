@@ -9,6 +9,7 @@ import requests
 from docker.errors import APIError
 
 from farm.model.errors import SurroundingsError
+from farm.model.failures import Cause
 
 
 @contextmanager
@@ -23,11 +24,14 @@ def translated(what: str) -> Iterator[None]:
                 f"the engine has no room left: could not {what} ({text})",
                 "Free room where the engine keeps its data, for example by "
                 "`docker system df` and `farm images prune`.",
+                cause=Cause.ROOM,
             ) from error
         raise SurroundingsError(
             f"the engine could not {what}: {text}", "Run farm doctor."
         ) from error
-    except requests.RequestException as error:
+    except (requests.RequestException, ConnectionError) as error:
         raise SurroundingsError(
-            f"the engine went away: could not {what} ({error})", "Run farm doctor."
+            f"the engine went away: could not {what} ({error})",
+            "Run farm doctor.",
+            cause=Cause.ENGINE,
         ) from error

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import IntEnum
 
+from farm.model.failures import Cause
+
 
 class ExitCode(IntEnum):
     """What the process ends with."""
@@ -25,27 +27,32 @@ class FarmError(Exception):
     """Root of the farm's errors.
 
     `message` says what failed and where; `remedy` what to do next, as one or more whole
-    sentences or commands (empty when there is nothing that the user could do).
+    sentences or commands (empty when there is nothing that the user could do). `cause` is of
+    the kind that the class names, unless it is known better.
     """
 
     exit_code = ExitCode.JOB_FAILED
+    cause = Cause.OTHER
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", *, cause: Cause | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.cause = cause or self.cause
 
 
 class UsageError(FarmError):
     """Wrong arguments, settings or project, or a Python that the base lacks."""
 
     exit_code = ExitCode.USAGE
+    cause = Cause.USAGE
 
 
 class SurroundingsError(FarmError):
     """The surroundings are not fit: engine, rights, emulation, room, `dist/`, network."""
 
     exit_code = ExitCode.SURROUNDINGS
+    cause = Cause.SURROUNDINGS
 
 
 class JobError(FarmError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from farm.engine.containers import Ended, OnLine
+from farm.engine.containers import OnLine
 from farm.model.errors import FarmError, JobError, SurroundingsError
+from farm.model.failures import Ended
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _COMPILER = re.compile(r"(?:error(?:\[E\d+\])?|fatal error): ")

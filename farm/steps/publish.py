@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -11,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from farm.model.errors import SurroundingsError
+from farm.model.failures import Cause
 
 _UNFINISHED = re.compile(r"\..+\.whl\.(?P<run>\d{8}-\d{6}-[0-9a-f]{4,})\.part", re.DOTALL)
 
@@ -47,6 +49,7 @@ def publish(wheel: Path, out: Path, run: str) -> Path:
         raise SurroundingsError(
             f"{wheel.name} could not be written to {out}: {error.strerror}",
             f"The wheel is kept at {wheel}; make room or name another directory with --out.",
+            cause=Cause.ROOM if error.errno == errno.ENOSPC else None,
         ) from error
     return target
 

@@ -22,6 +22,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from packaging.tags import Tag
 
 from farm.model.errors import SurroundingsError
+from farm.model.failures import Cause
 from farm.wheels import contents, elf, entries, metadata, record
 from farm.wheels.errors import WheelError
 
@@ -151,6 +152,7 @@ def _no_room(wheel: Wheel, into: Path, error: OSError) -> SurroundingsError:
     return SurroundingsError(
         f"cannot unpack {wheel.path.name} in {into} to audit it: {error.strerror}",
         f"Make room on the file system of {into.parent}, or set TMPDIR to another directory.",
+        cause=Cause.ROOM,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from farm.model.errors import JobError, UsageError, nearest
+from farm.model.failures import Cause
 from farm.model.targets import Abi, Target
 from farm.wheels.archive import Wheel, read_wheel, unpack
 from farm.wheels.elf import Elf, ElfError, Version, is_loader, read_elf
@@ -70,6 +71,8 @@ class Finding:
 
 class AuditError(JobError):
     """A wheel does not keep what its tag promises."""
+
+    cause = Cause.AUDIT
 
 
 @dataclass(frozen=True, kw_only=True)

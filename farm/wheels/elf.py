@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from farm.model.errors import FarmError
+from farm.model.failures import Cause
 
 if TYPE_CHECKING:
     from auditwheel.lddtree import Platform
@@ -49,6 +50,8 @@ _VERNEED_BYTES = 16
 
 class ElfError(FarmError):
     """A file begins like an ELF file and cannot be read as one."""
+
+    cause = Cause.AUDIT
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from farm.model.errors import JobError
+from farm.model.failures import Cause
 
 SHOWN = 20
 """So many faults are written out; a hostile archive can have thousands."""
@@ -19,6 +20,8 @@ def summary(faults: Sequence[str]) -> str:
 
 class WheelError(JobError):
     """A file is no wheel that the farm would publish: `faults` says why, all of it."""
+
+    cause = Cause.AUDIT
 
     def __init__(self, path: Path, faults: Sequence[str]) -> None:
         self.path = path

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from farm.engine.containers import Ended
 from farm.model.errors import ExitCode
+from farm.model.failures import Ended
 from farm.steps.outcome import Reasons, explain, failure
 
 
