@@ -92,6 +92,8 @@ class Workshop:
 
     client: docker.DockerClient
     run: str
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set once `cancel` was called: what no wait outlasts."""
     _live: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: str = ""
@@ -159,6 +161,7 @@ class Workshop:
     def cancel(self, why: str) -> None:
         """End every running container of this run; their users get `Cancelled`, saying `why`."""
         self._cancelled = self._cancelled or why
+        self.stopping.set()
         with self._lock:
             live = tuple(self._live)
         for identity in live:
@@ -171,8 +174,8 @@ class Workshop:
     def _kill(self, identity: str) -> None:
         try:
             self.client.api.kill(identity)
-        except APIError:
-            return  # it had ended by itself
+        except (APIError, requests.RequestException):
+            return  # it had ended by itself, or with its engine
 
     def _remove(self, identity: str) -> None:
         try:
@@ -182,6 +185,8 @@ class Workshop:
         except APIError as error:
             if error.status_code != requests.codes.conflict:  # removal already under way
                 raise
+        except requests.RequestException:
+            return  # the engine went away; `close` looks for what it left
 
     def labels(self, job: str) -> dict[str, str]:
         """Return the labels of what is made for `job`, or for the run as a whole."""

@@ -32,6 +32,10 @@ class CheckResult:
     seconds: float
     reason: str = ""
     """Why it failed or was excused, in one line."""
+    cause: str = ""
+    """The kind of that reason, as `Cause` names it."""
+    attempts: int = 1
+    """How often it was tried."""
     excused: bool = False
 
 
@@ -63,6 +67,10 @@ class JobResult:
     """Where it failed."""
     reason: str = ""
     """Why it failed, in one line."""
+    cause: str = ""
+    """The kind of that reason, as `Cause` names it."""
+    attempts: int = 1
+    """How often its build was started."""
     exit_code: int = 0
     """The exit status that the failure calls for."""
     wheel: WheelFacts | None = None

@@ -6,17 +6,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from farm.engine.containers import Cancelled
 from farm.model.errors import FarmError, JobError
 from farm.model.events import JobPhase, Phase, Warned
+from farm.model.failures import Cause
 from farm.model.plan import Build, Job
 from farm.model.results import CheckResult, JobResult, Status, WheelFacts
 from farm.runs.cache import user_cache
-from farm.steps.build import build
+from farm.steps.build import build, fewer_jobs
 from farm.steps.context import Context, Log, Shared, Site
 from farm.steps.publish import publish, sha256
+from farm.steps.retries import persist
 from farm.steps.smoke import check
 from farm.wheels.audit import audit
 
@@ -28,6 +31,7 @@ class Progress:
     job: Job
     how: Build
     site: Site | None = None
+    attempts: int = 0
     phase: Phase = Phase.WAITING
     wheel: Path | None = None
     policy: str = ""
@@ -47,19 +51,19 @@ class JobRunner:
     smoke: bool = True
 
     def build(self, job: Job) -> Progress | JobResult:
-        """Compile; a hybrid build that failed is tried again as the settings say."""
+        """Compile; what failed may be tried again, as it was or as the settings say."""
         progress = Progress(job=job, how=job.build)
         try:
             with self.context.log(job.id) as log, self._phase(progress, Phase.BUILD):
                 site = progress.site = self.context.site(job.id, self.shared)
                 try:
-                    progress.wheel = build(self.context, job, job.build, site, log)
+                    progress.wheel = self._build(progress, site, log)
                 except JobError as error:
                     if job.fallback is None:
                         raise
                     progress.how = job.fallback
                     self._fall_back(job, job.fallback, error, log)
-                    progress.wheel = build(self.context, job, job.fallback, site, log)
+                    progress.wheel = self._build(progress, site, log)
         except (Cancelled, FarmError) as error:
             return self._ended(progress, error)
         return progress
@@ -104,6 +108,27 @@ class JobRunner:
         """Return the result of a job that never started, since the run was cancelled."""
         self._say(job, Phase.SKIPPED)
         return skipped(job, self.context.workshop.cancelled)
+
+    def _build(self, progress: Progress, site: Site, log: Log) -> Path:
+        """Build as `progress.how` says; that and `attempts` tell of the last attempt."""
+        job, context = progress.job, self.context
+
+        def attempt(how: Build) -> Path:
+            progress.how = how
+            progress.attempts += 1
+            return build(context, job, how, site, log)
+
+        def say(text: str) -> None:
+            log(text)
+            context.emit(Warned(text=text, job=job.id))
+
+        return persist(
+            attempt,
+            progress.how,
+            stopping=context.workshop.stopping,
+            say=say,
+            again=partial(fewer_jobs, cpus=context.cpus),
+        )
 
     def _leave(self, progress: Progress, *, keep: bool) -> None:
         """Keep the job's volumes for who wants to enter it, or remove its own."""
@@ -156,6 +181,7 @@ class JobRunner:
             Status.FAILED,
             wheel=progress.wheel,
             reason=error.message,
+            cause=error.cause,
             exit_code=int(error.exit_code),
         )
 
@@ -166,6 +192,7 @@ class JobRunner:
         *,
         wheel: Path | None = None,
         reason: str = "",
+        cause: str = "",
         exit_code: int = 0,
     ) -> JobResult:
         return JobResult(
@@ -179,6 +206,8 @@ class JobRunner:
             seconds=progress.seconds,
             phase=progress.phase if status is Status.FAILED else "",
             reason=reason,
+            cause=cause,
+            attempts=progress.attempts,
             exit_code=exit_code,
             wheel=_facts(wheel) if wheel else None,
             checks=progress.checks,
@@ -197,6 +226,7 @@ def skipped(job: Job, why: str) -> JobResult:
         mode=job.build.mode,
         linker=job.build.linker,
         command=job.build.command,
+        attempts=0,
         reason=why,
     )
 
@@ -204,7 +234,8 @@ def skipped(job: Job, why: str) -> JobResult:
 def _require_passed(checks: tuple[CheckResult, ...]) -> None:
     failed = [c for c in checks if not c.passed and not c.excused]
     if failed:
-        raise JobError("; ".join(f"on {c.interpreter}: {c.reason}" for c in failed))
+        text = "; ".join(f"on {c.interpreter}: {c.reason}" for c in failed)
+        raise JobError(text, cause=Cause(failed[0].cause))
 
 
 def _facts(path: Path) -> WheelFacts:

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import IO
 
 from farm.bases import debian
-from farm.model.errors import JobError
+from farm.model.errors import FarmError, JobError
+from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Build, Command, Job
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter, Mode, Target
 from farm.project.bindings import Kind
 from farm.project.inspect import Project
 from farm.steps.context import Context, Log, Site
-from farm.steps.outcome import Reasons, failure
+from farm.steps.outcome import Reasons, Setting, failure
+
+_JOBS = "CARGO_BUILD_JOBS"
 
 
 def build_argv(
@@ -146,10 +149,35 @@ def _environment_of(
     )
 
 
+def fewer_jobs(how: Build, error: FarmError, *, cpus: float) -> Build | None:
+    """Return how to try `how` again after `error`, or None if trying again is of no use.
+
+    What is a matter of load is tried with half the compile jobs; the build's environment, else
+    the container's `cpus`, says how many there were. One job that had too little memory will
+    have it again.
+    """
+    if not error.cause.passing:
+        return None
+    if not error.cause.of_load:
+        return how
+    jobs = compile_jobs(how, cpus)
+    if jobs == 1 and error.cause is Cause.MEMORY:
+        return None
+    environment = {**how.command.environment, _JOBS: str(max(jobs // 2, 1))}
+    return replace(how, command=replace(how.command, environment=environment))
+
+
+def compile_jobs(how: Build, cpus: float) -> int:
+    """Return how many compile jobs cargo has at once."""
+    told = how.command.environment.get(_JOBS, "")
+    return int(told) if told.isdecimal() and int(told) else max(int(cpus), 1)
+
+
 def build(context: Context, job: Job, how: Build, site: Site, log: Log) -> Path:
     """Build the wheel of `job` at `site`; return where it was put: the run's `built/` directory.
 
-    Raises JobError when a command fails, or leaves anything but one wheel.
+    Raises JobError when a command fails, or leaves anything but one wheel, and
+    SurroundingsError where that is no fault of the job.
     """
     deadline = context.settings.limits.build_minutes * 60
     commands = (*how.prepare, how.command)
@@ -159,12 +187,18 @@ def build(context: Context, job: Job, how: Build, site: Site, log: Log) -> Path:
         site.built = replace(spec, environment=command.environment)
         log.command(command)
         reasons = Reasons(log)
+        setting = Setting(
+            deadline=deadline,
+            emulated=command.arch is not context.engine_arch,
+            network=command.network,
+            ordinary=Cause.COMPILE if command is how.command else Cause.DEPENDENCY,
+        )
         with context.workshop.container(spec) as container:
             if command is commands[0]:
                 site.fill(container)
             ended = container.run(reasons)
             if ended.code:
-                raise failure(ended, reasons, deadline=deadline)
+                raise failure(ended, reasons, setting)
             if command is how.command:
                 with container.get(job.out) as archive:
                     return take_wheel(archive, context.directory / "built" / job.id)

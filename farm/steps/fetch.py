@@ -12,18 +12,20 @@ from collections.abc import Sequence
 
 from farm.bases import debian
 from farm.model.errors import FarmError, SurroundingsError, UsageError
+from farm.model.events import Warned
+from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
 from farm.model.targets import Arch, Interpreter, Mode
-from farm.steps.context import Context, Site, archive, certificates
-from farm.steps.outcome import Reasons, explain
+from farm.steps.context import Context, Log, Site, archive, certificates
+from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.retries import persist
 
 DEADLINE = 1800.0
 """Seconds that a fetch may take."""
 
 _STALE = re.compile(r"lock file .* needs to be updated|cannot update the lock file")
-_NETWORK = re.compile(
-    r"(?i)spurious network error|could not resolve host|failed to (?:connect|download|get)"
-    r"|connection (?:refused|reset|timed out)|ssl (?:certificate|error)|timed? ?out|403|50[234]"
+_UNREACHED = re.compile(
+    r"failed to download from|HTTP response from .* got 4|failed to (?:clone|fetch) into"
 )
 
 
@@ -72,40 +74,64 @@ def cargo_environment(engine_arch: Arch) -> dict[str, str]:
 def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:
     """Run the plan's fetch commands, in volumes of their own but for the crates.
 
+    What the network or the engine is to blame for is tried again.
+
     Raises UsageError when Cargo.lock does not fit Cargo.toml, SurroundingsError when a registry
     or repository can't be reached, and FarmError for anything else that cargo says.
     """
-    for command in commands:
-        with context.log("fetch") as log:
-            log.command(command)
-            reasons = Reasons(log)
-            spec = context.spec(
+    with context.log("fetch") as log:
+
+        def say(text: str) -> None:
+            log(text)
+            context.emit(Warned(text=f"fetch: {text}"))
+
+        for command in commands:
+            persist(
+                lambda each: _fetch(context, each, site, log),
                 command,
-                mounts=site.mounts(SOURCE, CARGO_HOME, WORK),
-                deadline=DEADLINE,
-                job="fetch",
-            )
-            with context.workshop.container(spec) as container:
-                site.fill(container)
-                container.put(CARGO_HOME, archive(certificates()))
-                ended = container.run(reasons)
-        if ended.code:
-            raise _failure(
-                explain(ended, reasons, deadline=DEADLINE),
-                context.log_path("fetch").read_text(encoding="utf-8"),
-                str(context.log_path("fetch")),
+                stopping=context.workshop.stopping,
+                say=say,
             )
 
 
-def _failure(reason: str, text: str, path: str) -> FarmError:
+def _fetch(context: Context, command: Command, site: Site, log: Log) -> None:
+    log.command(command)
+    said: list[str] = []
+
+    def keep(line: str) -> None:
+        said.append(line)
+        log(line)
+
+    reasons = Reasons(keep)
+    spec = context.spec(
+        command,
+        mounts=site.mounts(SOURCE, CARGO_HOME, WORK),
+        deadline=DEADLINE,
+        job="fetch",
+    )
+    with context.workshop.container(spec) as container:
+        site.fill(container)
+        container.put(CARGO_HOME, archive(certificates()))
+        ended = container.run(reasons)
+    if ended.code:
+        setting = Setting(deadline=DEADLINE, network=True, ordinary=Cause.DEPENDENCY)
+        error = failure(ended, reasons, setting)
+        raise _failure(error, "\n".join(said), str(context.log_path("fetch")))
+
+
+def _failure(error: FarmError, text: str, path: str) -> FarmError:
+    """Return `error` with what it means for a fetch; `text` is what cargo wrote."""
     if _STALE.search(text):
         return UsageError(
-            f"Cargo.lock does not fit Cargo.toml: {reason}",
+            f"Cargo.lock does not fit Cargo.toml: {error.message}",
             "Run cargo update --workspace and commit Cargo.lock.",
         )
-    if _NETWORK.search(text):
+    if error.cause in {Cause.NETWORK, Cause.DEADLINE} or _UNREACHED.search(text):
         return SurroundingsError(
-            f"crates could not be fetched: {reason}",
+            f"crates could not be fetched: {error.message}",
             f"Look at the network, the proxy and the CA bundle (farm doctor). All of it: {path}",
+            cause=error.cause,
         )
-    return UsageError(f"cargo fetch failed: {reason}", f"All of it: {path}")
+    if error.cause is Cause.DEPENDENCY:
+        return UsageError(f"cargo fetch failed: {error.message}", f"All of it: {path}")
+    return error

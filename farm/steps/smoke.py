@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import IO
 
 from farm.engine.containers import Container, Mount
+from farm.model.errors import FarmError, JobError
+from farm.model.events import Warned
+from farm.model.failures import Cause, Ended
 from farm.model.plan import CHECK, SOURCE, Check, Command
 from farm.model.results import CheckResult
 from farm.model.settings import Smoke
 from farm.model.targets import Arch, Interpreter
 from farm.steps.context import Context, Log, Site, archive, certificates
-from farm.steps.outcome import Reasons, explain
+from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.retries import persist
 from farm.wheels.archive import Wheel
 from farm.wheels.check import answer, program, request
 
@@ -104,24 +108,52 @@ def check(
     result, and `site` says where; what the engine can't do raises.
     """
     started = time.monotonic()
-    log(f"check of {wheel.path.name} on {planned.interpreter.version}")
-    volume = context.workshop.volume(f"check-{job}-{planned.interpreter.abi_tag}")
-    room = _Room(context=context, wheel=wheel, volume=volume, site=site, log=log, job=job)
-    reason, excused = "", False
-    for number, stage in enumerate(_stages(planned, wheel)):
-        reason = _run_stage(room, stage, fill=number == 0)
-        if reason:
-            excused = planned.excused and stage[0].network
-            break
-    if excused or not (reason or context.keep):
-        context.workshop.drop(volume)
+    tried = 0
+    error: JobError | None = None
+
+    def attempt(each: Check) -> None:
+        nonlocal tried
+        tried += 1
+        log(f"check of {wheel.path.name} on {each.interpreter.version}")
+        _attempt(context, wheel, each, site, log, job=job, number=tried)
+
+    def say(text: str) -> None:
+        log(text)
+        context.emit(Warned(text=f"check on {planned.interpreter.version}: {text}", job=job))
+
+    try:
+        persist(attempt, planned, stopping=context.workshop.stopping, say=say)
+    except JobError as failed:
+        error = failed
     return CheckResult(
         interpreter=planned.interpreter.version,
-        passed=not reason,
+        passed=error is None,
         seconds=round(time.monotonic() - started, 3),
-        reason=reason,
-        excused=excused,
+        reason=error.message if error else "",
+        cause=error.cause if error else "",
+        attempts=tried,
+        excused=planned.excused and error is not None and error.cause is Cause.DEPENDENCY,
     )
+
+
+def _attempt(
+    context: Context,
+    wheel: Wheel,
+    planned: Check,
+    site: Site | None,
+    log: Log,
+    *,
+    job: str,
+    number: int,
+) -> None:
+    """Try the check once, in a volume of its own; raise JobError when the wheel fails."""
+    name = f"check-{job}-{planned.interpreter.abi_tag}-{number}"
+    volume = context.workshop.volume(name)
+    room = _Room(context=context, wheel=wheel, volume=volume, site=site, log=log, job=job)
+    for stage, commands in enumerate(_stages(planned, wheel)):
+        _run_stage(room, commands, fill=stage == 0)
+    if not context.keep:
+        context.workshop.drop(volume)
 
 
 def _stages(planned: Check, wheel: Wheel) -> tuple[tuple[Command, ...], ...]:
@@ -131,8 +163,8 @@ def _stages(planned: Check, wheel: Wheel) -> tuple[tuple[Command, ...], ...]:
     return tuple(replace(command, network=True) for command in planned.prepare), planned.run
 
 
-def _run_stage(room: _Room, stage: Sequence[Command], *, fill: bool) -> str:
-    """Run the commands of one container; return why one failed, or an empty string."""
+def _run_stage(room: _Room, stage: Sequence[Command], *, fill: bool) -> None:
+    """Run the commands of one container, until one fails."""
     deadline = room.context.settings.limits.check_minutes * 60
     mounts = [Mount(volume=room.volume, path=CHECK)]
     if room.site is not None and room.context.settings.smoke.command:
@@ -154,10 +186,13 @@ def _run_stage(room: _Room, stage: Sequence[Command], *, fill: bool) -> str:
                 room.site.checked = replace(
                     spec, argv=command.argv, environment=command.environment
                 )
-            reason = _run(container, command, room.log, deadline)
-            if reason:
-                return reason
-    return ""
+            setting = Setting(
+                deadline=deadline,
+                emulated=command.arch is not room.context.engine_arch,
+                network=command.network,
+                ordinary=Cause.DEPENDENCY if command.network else Cause.TEST,
+            )
+            _run(container, command, room.log, setting)
 
 
 def _contents(room: _Room) -> IO[bytes]:
@@ -182,34 +217,46 @@ def _filled(command: Command, wheel: Wheel) -> Command:
     return replace(command, argv=tuple(argv))
 
 
-def _run(container: Container, command: Command, log: Log, deadline: float) -> str:
-    """Run one command; return why it failed, or an empty string."""
+def _run(container: Container, command: Command, log: Log, setting: Setting) -> None:
+    """Run one command; raise the error that its failure is."""
     log.command(command)
     if f"{CHECK}/{_PROGRAM}" in command.argv:
-        return _import_modules(container, command, log, deadline)
+        _import_modules(container, command, log, setting)
+        return
     reasons = Reasons(log)
     ended = container.execute(command.argv, reasons)
-    return explain(ended, reasons, deadline=deadline) if ended.code else ""
+    if ended.code:
+        raise failure(ended, reasons, setting)
 
 
-def _import_modules(container: Container, command: Command, log: Log, deadline: float) -> str:
+def _import_modules(container: Container, command: Command, log: Log, setting: Setting) -> None:
     """Run the check program; a module that ends the process, whatever its status, is a failure."""
     output: list[str] = []
     errors: list[str] = []
-    reasons = Reasons(log)
 
     def listen(line: str) -> None:
         errors.append(line)
-        reasons(line)
+        log(line)
 
-    ended = container.execute(command.argv, output.append, on_error_line=listen)
+    reasons = Reasons(listen)
+    ended = container.execute(command.argv, output.append, on_error_line=reasons)
     told = answer(output)
     if told is None:
         importing = [line for line in errors if line.startswith("importing ")]
-        why = explain(ended, reasons, deadline=deadline) if ended.code else "it ended the process"
-        return ": ".join((*importing[-1:], why))
-    for failure in told.failures:
-        for line in (failure.traceback or failure.error).splitlines():
+        raise _silence(ended, reasons, setting, during=importing[-1:])
+    for fault in told.failures:
+        for line in (fault.traceback or fault.error).splitlines():
             log(line)
     log(f"Python {told.python} on {told.machine}, {told.libc}: imported in {told.elapsed} s")
-    return told.reason
+    if told.reason:
+        raise JobError(told.reason, cause=setting.ordinary)
+
+
+def _silence(
+    ended: Ended, reasons: Reasons, setting: Setting, *, during: Sequence[str]
+) -> FarmError:
+    """Return the error of a check program that gave no answer, with the import it was at."""
+    if not ended.code:
+        return JobError(": ".join((*during, "it ended the process")), cause=setting.ordinary)
+    error = failure(ended, reasons, setting)
+    return type(error)(": ".join((*during, error.message)), error.remedy, cause=error.cause)

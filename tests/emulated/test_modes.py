@@ -14,6 +14,7 @@ from conftest import PROJECTS, Farm
 from watch import Program, Watch
 
 from farm.engine import connection
+from farm.model.failures import Cause
 from farm.model.targets import Arch
 
 pytestmark = [pytest.mark.docker, pytest.mark.emulated]
@@ -180,3 +181,19 @@ def test_a_hybrid_build_that_fails_is_tried_emulated_where_the_settings_say_so(
     assert {(p.machine, p.emulated) for p in tools if p.container == first} == {(native, False)}
     assert {(p.machine, p.emulated) for p in tools if p.container == second} == {(foreign, True)}
     assert {p.name for p in tools if p.container == second} == TOOLS
+
+
+def test_a_crash_under_emulation_is_tried_again_and_may_be_qemus(
+    farm: Farm, project: Project, foreign: Arch
+) -> None:
+    place = project("tiny")
+    source = place / "src" / "lib.rs"
+    text = source.read_text(encoding="utf-8")
+    crash = "std::ptr::null::<u8>().read_volatile(); PyModule_Create("
+    source.write_text(text.replace("PyModule_Create(", crash), encoding="utf-8")
+    ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").failed(1)
+    (job,) = ended.json["jobs"]
+    assert (job["phase"], job["cause"], job["attempts"]) == ("check", Cause.QEMU, 1)
+    (check,) = job["checks"]
+    assert (check["cause"], check["attempts"]) == (Cause.QEMU, 3)
+    assert "attempt 2 of 3 failed (QEMU crash" in ended.err

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from farm.model.errors import ExitCode
-from farm.model.failures import Ended
-from farm.steps.outcome import Reasons, explain, failure
+from farm.model.failures import Cause, Ended
+from farm.steps.outcome import Reasons, Setting, failure
+
+BUILD = Setting(deadline=60)
 
 
 def told(*lines: str) -> Reasons:
@@ -28,7 +30,7 @@ def test_the_first_compiler_error_is_the_reason() -> None:
         "  Caused by: Failed to build a native library through cargo",
     )
     expected = "error[E0425]: cannot find value `z` in this scope"
-    assert explain(Ended(code=1), reasons, deadline=60) == expected
+    assert failure(Ended(code=1), reasons, BUILD).message == expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_maturins_last_cause_counts_when_no_compiler_failed() -> None:
         "  Caused by: Error ensuring manylinux_2_28 compliance",
         '  Caused by: Your library is not compliant: ["libc.so.6 offending versions: GLIBC_2.33"]',
     )
-    assert "GLIBC_2.33" in explain(Ended(code=1), reasons, deadline=60)
+    assert "GLIBC_2.33" in failure(Ended(code=1), reasons, BUILD).message
 
 
 def test_uvs_explanation_is_told_as_one_line() -> None:
@@ -83,7 +85,7 @@ def test_uvs_explanation_is_told_as_one_line() -> None:
 
 
 def test_a_tool_that_says_nothing_gives_its_status() -> None:
-    assert explain(Ended(code=7), told(), deadline=60) == "ended with status 7"
+    assert failure(Ended(code=7), told(), BUILD).message == "ended with status 7"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +98,55 @@ def test_a_tool_that_says_nothing_gives_its_status() -> None:
     ],
 )
 def test_a_killed_process_says_who_killed_it(ended: Ended, words: str) -> None:
-    assert words in explain(ended, told("error: whatever it wrote"), deadline=90)
+    reasons = told("error: whatever it wrote")
+    assert words in failure(ended, reasons, Setting(deadline=90)).message
 
 
 def test_a_full_disk_is_no_fault_of_the_job() -> None:
     reasons = told("error: failed to write /work/x.rmeta: No space left on device (os error 28)")
-    error = failure(Ended(code=101), reasons, deadline=60)
+    error = failure(Ended(code=101), reasons, BUILD)
     assert error.exit_code is ExitCode.SURROUNDINGS
+    assert error.cause is Cause.ROOM
     assert "room" in error.message
+
+
+def test_a_build_that_wants_the_network_is_told_of_the_setting() -> None:
+    reasons = told("curl: (6) Could not resolve host: example.com")
+    error = failure(Ended(code=1), reasons, BUILD)
+    assert error.exit_code is ExitCode.JOB_FAILED
+    assert "network = true in [tool.farm]" in error.message
+
+
+def test_a_failed_network_is_no_fault_of_the_job() -> None:
+    reasons = told("curl: (6) Could not resolve host: example.com")
+    error = failure(Ended(code=1), reasons, Setting(deadline=60, network=True))
+    assert error.exit_code is ExitCode.SURROUNDINGS
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "rust-lld: error: unable to find library -lpq",
+            "the library pq is missing: the builder image has no libpq-dev",
+        ),
+        (
+            "rust-lld: error: unable to find library -lfoo_missing",
+            "the library foo_missing is missing, and no package of the builder image has it",
+        ),
+        (
+            "The system library `openssl` required by crate `openssl-sys` was not found.",
+            "the library openssl was not found, though the builder image has libssl-dev",
+        ),
+    ],
+)
+def test_what_the_system_lacks_is_named_with_its_package(line: str, said: str) -> None:
+    error = failure(Ended(code=101), told("error: linking with `cc` failed", line), BUILD)
+    assert error.message == f"error: linking with `cc` failed; {said}"
+
+
+def test_a_line_of_any_length_is_told_by_its_ends() -> None:
+    reasons = told(f"error: linking failed {'x' * 100_000} at last")
+    assert reasons.summary.startswith("error: linking failed")
+    assert reasons.summary.endswith("at last")
+    assert len(reasons.summary) < 3000

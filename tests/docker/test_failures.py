@@ -1,0 +1,103 @@
+"""Failures are told apart by their cause, and only what may pass by itself is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Farm
+
+from farm.model.failures import Cause
+
+pytestmark = pytest.mark.docker
+
+Project = Callable[[str], Path]
+ONE = ("--arch", "native", "--py", "3.13")
+SETTINGS = "\n[tool.farm.limits]\ncpus = 2\n"
+
+KILLS_ITSELF = """
+fn main() {
+    std::process::Command::new("sh").args(["-c", "kill -KILL $PPID"]).status().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+"""
+EATS_MEMORY = 'fn main() { println!("{}", vec![1u8; 2 << 30].iter().max().unwrap()); }'
+LINKS = 'fn main() { println!("cargo:rustc-link-lib=foo_missing"); }'
+INCLUDES = """
+fn main() {
+    std::fs::write("/tmp/a.c", "#include <libpq-fe.h>\\n").unwrap();
+    let cc = std::env::var("HOST_CC").unwrap();
+    let ended = std::process::Command::new(cc).args(["-c", "/tmp/a.c", "-o", "/tmp/a.o"]).status();
+    assert!(ended.unwrap().success(), "the C compiler failed");
+}
+"""
+CALLS = """
+fn main() {
+    let ended = std::process::Command::new("cmake").arg(".").status();
+    ended.expect("is `cmake` not installed?");
+}
+"""
+WANTS_THE_NETWORK = 'fn main() { std::net::TcpStream::connect("crates.invalid:443").unwrap(); }'
+TAKES_LONG = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }"
+DOES_NOT_COMPILE = 'fn main() { let x: u32 = "no number"; }'
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "cause", "attempts", "words"),
+    [
+        (KILLS_ITSELF, "", Cause.MEMORY, 2, "SIGKILL"),
+        (EATS_MEMORY, "memory-gib = 0.75", Cause.MEMORY, 2, "limits.memory-gib"),
+        (LINKS, "", Cause.LIBRARY, 1, "the library foo_missing is missing"),
+        (INCLUDES, "", Cause.LIBRARY, 1, "the builder image has no libpq-dev"),
+        (CALLS, "", Cause.LIBRARY, 1, "the builder image has no cmake"),
+        (WANTS_THE_NETWORK, "", Cause.OFFLINE, 1, "network = true in [tool.farm]"),
+        (TAKES_LONG, "build-minutes = 0.25", Cause.DEADLINE, 1, "deadline of 0.25 minutes"),
+        (DOES_NOT_COMPILE, "", Cause.COMPILE, 1, "mismatched types"),
+    ],
+)
+def test_a_failed_build_has_its_cause_and_as_many_attempts_as_are_of_use(
+    farm: Farm,
+    project: Project,
+    *,
+    script: str,
+    limits: str,
+    cause: Cause,
+    attempts: int,
+    words: str,
+) -> None:
+    place = project("tiny")
+    (place / "build.rs").write_text(script)
+    with (place / "pyproject.toml").open("a") as file:
+        file.write(f"{SETTINGS}{limits}\n")
+    ended = farm("build", place, *ONE, "--json").failed(1)
+    (job,) = ended.json["jobs"]
+    assert (job["cause"], job["attempts"]) == (cause, attempts), job["reason"]
+    assert words in job["reason"]
+    log = Path(job["log"]).read_text(encoding="utf-8")
+    assert log.count("trying again") == attempts - 1
+    if attempts > 1:
+        assert f"attempt 1 of 3 failed ({cause}" in ended.err
+        assert job["command"]["environment"]["CARGO_BUILD_JOBS"] == "1"
+
+
+def test_a_failed_smoke_command_is_run_once(farm: Farm, project: Project) -> None:
+    place = project("tiny")
+    with (place / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.farm.smoke]\ncommand = ["python", "-c", "import tiny; assert 0, 7"]\n')
+    (job,) = farm("build", place, *ONE, "--json").failed(1).json["jobs"]
+    assert (job["phase"], job["cause"]) == ("check", Cause.TEST)
+    (check,) = job["checks"]
+    assert (check["cause"], check["attempts"]) == (Cause.TEST, 1)
+
+
+def test_an_audit_that_refuses_is_one(farm: Farm, project: Project) -> None:
+    place = project("tiny")
+    source = place / "src" / "lib.rs"
+    text = source.read_text(encoding="utf-8").replace(
+        "    PyLong_FromLong(42)",
+        '    extern "C" { fn arc4random() -> u32; }\n    PyLong_FromLong(arc4random() as _)',
+    )
+    source.write_text(text, encoding="utf-8")
+    (job,) = farm("build", place, *ONE, "--json").failed(1).json["jobs"]
+    assert (job["phase"], job["cause"], job["attempts"]) == ("audit", Cause.AUDIT, 1)
