@@ -95,6 +95,8 @@ class Workshop:
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set once `cancel` was called: what no wait outlasts."""
     _live: set[str] = field(default_factory=set)
+    _left: set[str] = field(default_factory=set)
+    """Those that the engine was away to remove: they may be at work still, in the same volumes."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: str = ""
 
@@ -141,6 +143,7 @@ class Workshop:
         if self._cancelled:
             raise Cancelled(self._cancelled)
         with translated(f"create a container of {spec.image}"):
+            self._remove_left()
             identity = self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
                 self._config(spec), platform=spec.arch.platform
             )["Id"]
@@ -186,7 +189,14 @@ class Workshop:
             if error.status_code != requests.codes.conflict:  # removal already under way
                 raise
         except requests.RequestException:
-            return  # the engine went away; `close` looks for what it left
+            with self._lock:
+                self._left.add(identity)
+
+    def _remove_left(self) -> None:
+        with self._lock:
+            left, self._left = self._left, set()
+        for identity in left:
+            self._remove(identity)
 
     def labels(self, job: str) -> dict[str, str]:
         """Return the labels of what is made for `job`, or for the run as a whole."""

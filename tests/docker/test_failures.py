@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Farm
+from relay import Relay
 
 from farm.model.failures import Cause
 
@@ -40,6 +44,7 @@ fn main() {
 """
 WANTS_THE_NETWORK = 'fn main() { std::net::TcpStream::connect("crates.invalid:443").unwrap(); }'
 TAKES_LONG = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }"
+TAKES_A_WHILE = "fn main() { std::thread::sleep(std::time::Duration::from_secs(20)); }"
 DOES_NOT_COMPILE = 'fn main() { let x: u32 = "no number"; }'
 
 
@@ -101,3 +106,38 @@ def test_an_audit_that_refuses_is_one(farm: Farm, project: Project) -> None:
     source.write_text(text, encoding="utf-8")
     (job,) = farm("build", place, *ONE, "--json").failed(1).json["jobs"]
     assert (job["phase"], job["cause"], job["attempts"]) == ("audit", Cause.AUDIT, 1)
+
+
+def test_a_build_whose_engine_went_away_is_tried_again_by_itself(
+    farm: Farm, project: Project, tmp_path: Path
+) -> None:
+    """The connection goes, the engine does not: what it was left with must not disturb."""
+    place = project("tiny")
+    (place / "build.rs").write_text(TAKES_A_WHILE)
+    relay = Relay(tmp_path / "relay.sock")
+
+    def go_and_come() -> None:
+        log = wait_for(lambda: next(place.glob(".farm/runs/*/cp313*.log"), None))
+        wait_for(lambda: "Compiling tiny" in log.read_text(encoding="utf-8"))
+        time.sleep(3)
+        relay.go()
+        time.sleep(2)
+        relay.come()
+
+    interrupter = threading.Thread(target=go_and_come)
+    interrupter.start()
+    address = {"DOCKER_HOST": f"unix://{tmp_path}/relay.sock"}
+    ended = farm("build", place, *ONE, "--json", environment=address).succeeded()
+    interrupter.join()
+    relay.go()
+    assert "attempt 1 of 3 failed (engine gone" in ended.err
+    (job,) = ended.json["jobs"]
+    assert (job["status"], job["attempts"], job["cause"]) == ("built", 2, "")
+
+
+def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:
+    until = time.monotonic() + patience
+    while not (value := found()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return value
