@@ -132,10 +132,11 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = FakeEngine()
-    first_is_done = threading.Event()
+    first_is_done, second_is_under_way = threading.Event(), threading.Event()
 
     def build(job: Job) -> Job | JobResult:
         if job is JOBS[1]:
+            second_is_under_way.set()
             assert engine.stopped.wait(PATIENCE)
             return result(job, Status.CANCELLED)
         return job
@@ -153,6 +154,7 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
         if not struck:
             struck.append(True)
             assert first_is_done.wait(PATIENCE)
+            assert second_is_under_way.wait(PATIENCE)
             raise KeyboardInterrupt
         return collect(half)  # type: ignore[arg-type]
 
