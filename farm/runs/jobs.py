@@ -55,15 +55,14 @@ class JobRunner:
         progress = Progress(job=job, how=job.build)
         try:
             with self.context.log(job.id) as log, self._phase(progress, Phase.BUILD):
-                site = progress.site = self.context.site(job.id, self.shared)
                 try:
-                    progress.wheel = self._build(progress, site, log)
+                    progress.wheel = self._build(progress, log)
                 except JobError as error:
                     if job.fallback is None:
                         raise
                     progress.how = job.fallback
                     self._fall_back(job, job.fallback, error, log)
-                    progress.wheel = self._build(progress, site, log)
+                    progress.wheel = self._build(progress, log)
         except (Cancelled, FarmError) as error:
             return self._ended(progress, error)
         return progress
@@ -109,14 +108,16 @@ class JobRunner:
         self._say(job, Phase.SKIPPED)
         return skipped(job, self.context.workshop.cancelled)
 
-    def _build(self, progress: Progress, site: Site, log: Log) -> Path:
+    def _build(self, progress: Progress, log: Log) -> Path:
         """Build as `progress.how` says; that and `attempts` tell of the last attempt."""
         job, context = progress.job, self.context
 
         def attempt(how: Build) -> Path:
             progress.how = how
             progress.attempts += 1
-            return build(context, job, how, site, log)
+            if progress.site is None:
+                progress.site = context.site(job.id, self.shared)
+            return build(context, job, how, progress.site, log)
 
         def say(text: str) -> None:
             log(text)

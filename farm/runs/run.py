@@ -137,7 +137,7 @@ def _go(
     found.emulation = require_emulation(client, foreign, emit)
     native = found.images[f"builder-{plan.engine_arch}"].id
     with open_workshop(client, directory.name, native) as workshop:
-        context = _context(order, workshop, found.images, directory, emit, keep=options.keep)
+        context = make_context(order, workshop, found.images, directory, emit, keep=options.keep)
         tree = directory / _TREE
         try:
             with tree.open("wb") as stream:
@@ -171,7 +171,7 @@ def _clean_up(client: docker.DockerClient, out: Path, emit: Emit) -> None:
     remove_unfinished(out, alive=left.alive)
 
 
-def _context(
+def make_context(
     order: Order,
     workshop: Workshop,
     found: Mapping[str, Image],
@@ -180,6 +180,7 @@ def _context(
     *,
     keep: bool,
 ) -> Context:
+    """Return what the steps of the run in `directory` share."""
     memory, cpus = workshop.default_limits()
     limits = order.request.settings.limits
     return Context(

@@ -6,14 +6,25 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import docker
 
+from farm.engine import images
 from farm.engine.containers import Container, Limits, Mount, Spec, Workshop
 from farm.engine.errors import translated
 from farm.engine.leftovers import Kept
+from farm.model.errors import JobError
+from farm.model.events import Emit, Phase
 from farm.model.targets import Arch
+from farm.runs.emulation import require_emulation
+from farm.runs.planner import Order
+from farm.runs.run import make_context
+from farm.steps.build import brought_up, build
 from farm.steps.context import archive
+from farm.steps.fetch import fetch
+from farm.steps.smoke import check
+from farm.wheels.archive import read_wheel
 
 _IDLE = ("sleep", "infinity")
 _HISTORY = ".bash_history"
@@ -55,6 +66,55 @@ def entrance(client: docker.DockerClient, kept: Kept) -> Entrance:
             job=kept.job,
         )
     )
+
+
+def bring_up(
+    order: Order,
+    client: docker.DockerClient,
+    emit: Emit,
+    workshop: Workshop,
+    directory: Path,
+    *,
+    step: Phase,
+    wheel: Path | None,
+) -> Entrance:
+    """Bring the one job of `order` up to its own command, or to its check's, as a run does.
+
+    `directory` is for logs. `step` is Phase.BUILD or Phase.CHECK; a check is of `wheel`, which
+    is built first where there is none, on the lowest interpreter. Raises FarmError for what
+    keeps it from getting there.
+    """
+    (job,) = order.plan.jobs
+    found = images.ensure(client, order.plan.images, emit=emit)
+    require_emulation(client, {job.target.arch} - {order.plan.engine_arch}, emit)
+    context = make_context(order, workshop, found, directory, emit, keep=True)
+    tree = directory / "source.tar"
+    with tree.open("wb") as stream:
+        order.request.source.write_tar(stream, mtime=order.request.epoch)
+    shared = context.share(tree)
+    site = context.site(job.id, shared)
+    with context.log(job.id) as log:
+        if step is Phase.BUILD or wheel is None:
+            fetch(context, order.plan.fetch, context.site("fetch", shared))
+        if step is Phase.BUILD:
+            with brought_up(context, job, job.build, site, log):
+                return Entrance(spec=_entered(site.built))
+        wheel = wheel or build(context, job, job.build, site, log)
+        planned = job.checks[0]
+        result = check(context, read_wheel(wheel), replace(planned, run=()), site, log, job=job.id)
+    if not result.passed:
+        raise JobError(f"the check of {job.id} can't be brought up: {result.reason}")
+    *before, last = planned.run
+    return Entrance(
+        spec=replace(_entered(site.checked), argv=last.argv, network=False),
+        before=tuple(command.argv for command in before),
+    )
+
+
+def _entered(spec: Spec | None) -> Spec:
+    if spec is None:
+        raise TypeError(spec)
+    return spec
 
 
 @contextmanager

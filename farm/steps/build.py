@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from farm.bases import debian
+from farm.engine.containers import Container
 from farm.model.errors import FarmError, JobError
 from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Build, Command, Job
@@ -179,30 +181,54 @@ def build(context: Context, job: Job, how: Build, site: Site, log: Log) -> Path:
     Raises JobError when a command fails, or leaves anything but one wheel, and
     SurroundingsError where that is no fault of the job.
     """
-    deadline = context.settings.limits.build_minutes * 60
-    commands = (*how.prepare, how.command)
-    for command in commands:
-        mounts = site.mounts(SOURCE, TARGET, WORK)
-        spec = context.spec(command, mounts=mounts, deadline=deadline, job=job.id)
+    with brought_up(context, job, how, site, log) as container:
+        _run(context, container, how.command, log, Cause.COMPILE)
+        with container.get(job.out) as archive:
+            return take_wheel(archive, context.directory / "built" / job.id)
+
+
+@contextmanager
+def brought_up(context: Context, job: Job, how: Build, site: Site, log: Log) -> Iterator[Container]:
+    """Fill the volumes of `site`, run what comes before the command, and give its container.
+
+    That container was not started; `site.built` says what it is. Raises as `build`.
+    """
+    for number, command in enumerate((*how.prepare, how.command)):
+        spec = context.spec(
+            command,
+            mounts=site.mounts(SOURCE, TARGET, WORK),
+            deadline=_deadline(context),
+            job=job.id,
+        )
         site.built = replace(spec, environment=command.environment)
-        log.command(command)
-        reasons = Reasons(log)
+        with context.workshop.container(spec) as container:
+            if number == 0:
+                site.fill(container)
+            if command is how.command:
+                yield container
+            else:
+                _run(context, container, command, log, Cause.DEPENDENCY)
+
+
+def _run(
+    context: Context, container: Container, command: Command, log: Log, ordinary: Cause
+) -> None:
+    """Run the container's command; raise what its failure is, which is `ordinary` if no other."""
+    log.command(command)
+    reasons = Reasons(log)
+    ended = container.run(reasons)
+    if ended.code:
         setting = Setting(
-            deadline=deadline,
+            deadline=_deadline(context),
             emulated=command.arch is not context.engine_arch,
             network=command.network,
-            ordinary=Cause.COMPILE if command is how.command else Cause.DEPENDENCY,
+            ordinary=ordinary,
         )
-        with context.workshop.container(spec) as container:
-            if command is commands[0]:
-                site.fill(container)
-            ended = container.run(reasons)
-            if ended.code:
-                raise failure(ended, reasons, setting)
-            if command is how.command:
-                with container.get(job.out) as archive:
-                    return take_wheel(archive, context.directory / "built" / job.id)
-    raise AssertionError(how)
+        raise failure(ended, reasons, setting)
+
+
+def _deadline(context: Context) -> float:
+    return context.settings.limits.build_minutes * 60
 
 
 def take_wheel(archive: IO[bytes], into: Path) -> Path:

@@ -160,7 +160,8 @@ def _stages(planned: Check, wheel: Wheel) -> tuple[tuple[Command, ...], ...]:
     """Return the commands of each container: two, if there is anything to get on a network."""
     if not any(command.network for command in planned.prepare) and not wheel.requires_dist:
         return ((*planned.prepare, *planned.run),)
-    return tuple(replace(command, network=True) for command in planned.prepare), planned.run
+    prepare = tuple(replace(command, network=True) for command in planned.prepare)
+    return tuple(stage for stage in (prepare, planned.run) if stage)
 
 
 def _run_stage(room: _Room, stage: Sequence[Command], *, fill: bool) -> None:
