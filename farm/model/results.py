@@ -77,6 +77,8 @@ class JobResult:
     checks: tuple[CheckResult, ...] = ()
     policy: str = ""
     """The most compatible platform tag that the audit found the wheel to keep."""
+    run: str = ""
+    """The earlier run that made the wheel, where this one found it made."""
 
     @property
     def published(self) -> str:

@@ -1,26 +1,62 @@
-"""A run's own directory on this machine: `.farm/runs/<run>` below the project."""
+"""A run's own directory on this machine: `.farm/runs/<run>` below the project.
+
+Written as the run goes, and read back from any other process, whatever became of the run.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from farm.model.errors import SurroundingsError
-from farm.model.results import Report
+import farm
+from farm.model.errors import SurroundingsError, UsageError, nearest
+from farm.model.results import JobResult, Report, WheelChecks
+from farm.model.runs import FETCH, LogFile, Run, State
 
-_REPORT = TypeAdapter(Report)
+LATEST = "latest"
+"""The link to the newest run's directory, and what it is called on the command line."""
+REPORT = "report.json"
+_CHECKS = "checks.json"
+_JOURNAL = "journal.jsonl"
+_STARTED = "%Y%m%d-%H%M%S"
+"""How a run's id begins; ids of later runs sort after those of earlier ones."""
+
+_NAMED = 5
+"""How many ids an error names."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    """What is asked of a report that can't be read."""
+
+    farm: str
+
+
+_REPORT_TYPE = TypeAdapter(Report)
+_CHECKS_TYPE = TypeAdapter(tuple[WheelChecks, ...])
+_RESULT_TYPE = TypeAdapter(JobResult)
+_ORIGIN_TYPE = TypeAdapter(_Origin)
 
 
 def new_run(project: Path) -> tuple[str, Path]:
     """Make the directory of a new run below `project`; return the run's id and the directory.
 
-    Raises SurroundingsError when it can't be made.
+    The directory stays locked until this process ends, by which others see that the run goes
+    on. Raises SurroundingsError when it can't be made.
     """
-    run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run = f"{datetime.now(UTC):{_STARTED}}-{secrets.token_hex(2)}"
     top = project / ".farm"
     directory = top / "runs" / run
     try:
@@ -28,22 +64,200 @@ def new_run(project: Path) -> tuple[str, Path]:
         ignore = top / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-        latest = top / "runs" / "latest"
+        latest = top / "runs" / LATEST
         if latest.is_symlink() or not latest.exists():  # in a copied project it is a directory
             latest.unlink(missing_ok=True)
             latest.symlink_to(run)
+        descriptor = os.open(directory, os.O_RDONLY)
     except OSError as error:
-        raise SurroundingsError(
-            f"the run's logs can't be written to {directory}: {error.strerror}",
-            "Make the project's directory writable.",
-        ) from error
+        raise _unwritable(directory, error) from error
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     return run, directory
 
 
 def write_report(report: Report, directory: Path) -> Path:
     """Write `report.json` into the run's directory, whole or not at all; return its path."""
-    path = directory / "report.json"
+    return _write(directory / REPORT, _REPORT_TYPE.dump_json(report, indent=2))
+
+
+def write_checks(checks: tuple[WheelChecks, ...], directory: Path) -> Path:
+    """Write what came of a test of wheels, as `write_report` does for a build."""
+    return _write(directory / _CHECKS, _CHECKS_TYPE.dump_json(checks, indent=2))
+
+
+def append_result(directory: Path, result: JobResult) -> None:
+    """Write down, in the run's directory, that a job ended; from any thread.
+
+    It is a whole line or, where the machine dies meanwhile, one that readers leave out. Raises
+    SurroundingsError when it can't be written.
+    """
+    line = _RESULT_TYPE.dump_json(result) + b"\n"
+    path = directory / _JOURNAL
+    try:
+        with path.open("ab", buffering=0) as file:
+            whole = file.write(line) == len(line)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if not whole:
+        raise _unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def run_ids(project: Path) -> tuple[str, ...]:
+    """Return the ids of the runs of `project`, newest first.
+
+    Raises UsageError when there is no such directory, SurroundingsError when it can't be read.
+    """
+    if not project.is_dir():
+        raise UsageError(f"{project} is no directory", "Give the project's directory.")
+    try:
+        names = [path.name for path in _runs(project).iterdir()]
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise SurroundingsError(
+            f"the runs in {_runs(project)} can't be read: {error.strerror}",
+            "Make the directory readable.",
+        ) from error
+    return tuple(sorted((name for name in names if _started(name)), reverse=True))
+
+
+def all_runs(project: Path) -> Iterator[Run]:
+    """Read the runs of `project` one after the other, newest first; raises as `run_ids`."""
+    return (read_run(project, run) for run in run_ids(project))
+
+
+def find_run(project: Path, word: str = "") -> Run:
+    """Return the run of `project` whose id has `word` in it; without a word the newest.
+
+    Raises UsageError where there is none, or more than one, and as `run_ids`.
+    """
+    ids = run_ids(project)
+    if not ids:
+        raise UsageError(f"no run of {project.resolve()} yet", "farm build starts one.")
+    found = ids[:1] if word in {"", LATEST} else [run for run in ids if word in run]
+    if not found:
+        raise UsageError(f"no run {word!r}{nearest(word, ids)}", "farm runs lists what there is.")
+    if len(found) > 1:
+        raise UsageError(
+            f"{word!r} is in the ids of {len(found)} runs",
+            f"Give more of the id: {', '.join(found[:_NAMED])}{', …' * (len(found) > _NAMED)}",
+        )
+    return read_run(project, found[0])
+
+
+def read_run(project: Path, run: str) -> Run:
+    """Return what the directory of `run` tells, be it of a run that was killed or goes on."""
+    directory = _runs(project) / run
+    alive = _locked(directory)  # before its report is looked for, which may be written meanwhile
+    fault = ""
+    report, checks = None, None
+    try:
+        report = _read(directory / REPORT, _REPORT_TYPE)
+        checks = _read(directory / _CHECKS, _CHECKS_TYPE)
+    except SurroundingsError as error:
+        fault = error.message
+    if fault:
+        state = State.UNREADABLE
+    elif report or checks:
+        state = State.ENDED
+    else:
+        state = State.RUNNING if alive else State.UNFINISHED
+    return Run(
+        id=run,
+        project=str(project),
+        directory=str(directory),
+        started=_started(run),
+        state=state,
+        logs=_logs(directory),
+        report=report,
+        journal=_journal(directory),
+        checks=checks or (),
+        fault=fault,
+    )
+
+
+def _runs(project: Path) -> Path:
+    return project / ".farm" / "runs"
+
+
+def _started(run: str) -> float:
+    """Return when a run started, in seconds since 1970; 0 for the name of anything else."""
+    try:
+        return datetime.strptime(f"{run.rpartition('-')[0]} +0000", f"{_STARTED} %z").timestamp()
+    except ValueError:
+        return 0
+
+
+def _locked(directory: Path) -> bool:
+    """Tell whether the process of the run of `directory` lives."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read(path: Path, kind: TypeAdapter[Value]) -> Value | None:
+    """Return what `path` holds, None where there is no such file; raise SurroundingsError."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SurroundingsError(f"{path.name} can't be read: {error.strerror}") from error
+    try:
+        return kind.validate_json(content)
+    except ValidationError as error:
+        raise SurroundingsError(f"{path.name} {_why_unreadable(content)}") from error
+
+
+def _why_unreadable(content: bytes) -> str:
+    with suppress(ValidationError):
+        origin = _ORIGIN_TYPE.validate_json(content)
+        if origin.farm != farm.__version__:
+            return f"was written by farm {origin.farm}, and this is farm {farm.__version__}"
+    return "is damaged"
+
+
+def _journal(directory: Path) -> tuple[JobResult, ...]:
+    """Return the results that the run wrote down, a job's last one; lines torn are left out."""
+    try:
+        lines = (directory / _JOURNAL).read_bytes().splitlines()
+    except OSError:
+        return ()
+    results = {}
+    for line in lines:
+        with suppress(ValidationError):
+            result = _RESULT_TYPE.validate_json(line)
+            results[result.job] = result
+    return tuple(results.values())
+
+
+def _logs(directory: Path) -> tuple[LogFile, ...]:
+    logs = []
+    for path in sorted(directory.glob("*.log"), key=lambda p: (p.stem != FETCH, p.stem)):
+        with suppress(FileNotFoundError):  # cleaned away meanwhile
+            logs.append(LogFile(name=path.stem, path=str(path), size=path.stat().st_size))
+    return tuple(logs)
+
+
+def _write(path: Path, content: bytes) -> Path:
     unfinished = path.with_suffix(f".{os.getpid()}.part")
-    unfinished.write_bytes(_REPORT.dump_json(report, indent=2) + b"\n")
+    unfinished.write_bytes(content + b"\n")
     unfinished.replace(path)
     return path
+
+
+def _unwritable(path: Path, error: OSError) -> SurroundingsError:
+    return SurroundingsError(
+        f"the run's logs can't be written to {path}: {error.strerror}",
+        "Make the project's directory writable.",
+    )

@@ -15,7 +15,7 @@ from farm.model.events import Emit, JobPhase, Phase
 from farm.model.results import WheelChecks
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter
-from farm.runs.directory import new_run
+from farm.runs.directory import new_run, write_checks
 from farm.runs.emulation import require_emulation
 from farm.steps.context import Context
 from farm.steps.smoke import check, plan_check
@@ -54,9 +54,11 @@ def test_wheels(
             cpus=cpus,
             emit=emit,
         )
-        return tuple(
+        results = tuple(
             _test(context, wheel, arch, asked) for wheel, arch in zip(wheels, arches, strict=True)
         )
+    write_checks(results, directory)
+    return results
 
 
 def _test(context: Context, wheel: Wheel, arch: Arch, asked: frozenset[Interpreter]) -> WheelChecks:
