@@ -15,6 +15,8 @@ _MOST_KEPT = 1000
 _MAX_WIDTH = 400
 """A linker's error holds its whole command line."""
 
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+_UNCOLOURED = "\x1b[0m"
 _COMMAND = "$ "
 """How a log marks the next command."""
 _ERROR = re.compile(r"error(?:\[E\d+\])?: ")
@@ -24,8 +26,23 @@ _SUMMARIES = ("error: could not compile", "error: aborting due to")
 
 def plain(line: str) -> str:
     """Return `line` without escape sequences, overwritten parts and control characters."""
-    text = Text.from_ansi(line.replace("\t", "    ")).plain
-    return "".join(c for c in text if c.isprintable()).rstrip()
+    return _printable(_seen(line)).rstrip()
+
+
+def coloured(line: str) -> str:
+    """Return `line` as `plain` does, but in its colours."""
+    parts = [p if _COLOUR.fullmatch(p) else _printable(p) for p in _COLOUR.split(_seen(line))]
+    return "".join(parts).rstrip() + (_UNCOLOURED if len(parts) > 1 else "")
+
+
+def _seen(line: str) -> str:
+    """Return what of `line` is not overwritten from its start."""
+    return line.rstrip("\r\n").rpartition("\r")[2]
+
+
+def _printable(text: str) -> str:
+    shown = Text.from_ansi(text.replace("\t", "    ")).plain
+    return "".join(c for c in shown if c.isprintable())
 
 
 class Excerpt:
