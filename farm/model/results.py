@@ -78,7 +78,7 @@ class JobResult:
     policy: str = ""
     """The most compatible platform tag that the audit found the wheel to keep."""
     run: str = ""
-    """The earlier run that made the wheel, where this one found it made."""
+    """The run that made the wheel: this one, or an earlier one where it was found made."""
 
     @property
     def published(self) -> str:

@@ -9,7 +9,8 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,10 +23,15 @@ import farm
 from farm.model.errors import SurroundingsError, UsageError, nearest
 from farm.model.results import JobResult, Report, WheelChecks
 from farm.model.runs import FETCH, LogFile, Run, State
+from farm.steps.build import BUILT
 
 LATEST = "latest"
 """The link to the newest run's directory, and what it is called on the command line."""
 REPORT = "report.json"
+TREE = "source.tar"
+"""The source tree as the jobs get it, as long as the run goes on."""
+_RUNS = 50
+"""How many runs are remembered."""
 _CHECKS = "checks.json"
 _JOURNAL = "journal.jsonl"
 _STARTED = "%Y%m%d-%H%M%S"
@@ -102,6 +108,23 @@ def append_result(directory: Path, result: JobResult) -> None:
         raise _unwritable(path, error) from error
     if not whole:
         raise _unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def tidy(project: Path, alive: Collection[str]) -> None:
+    """Remove what is of no use to anybody any more from the directories of `project`'s runs.
+
+    Of a run that is not among those `alive`, and left no report, that is the source and the
+    wheels that it was at work on; and whole directories of runs beyond the newest ones.
+    """
+    runs = [(name, _runs(project) / name) for name in run_ids(project)]
+    dead = [(name, directory) for name, directory in runs if name not in alive]
+    for _, directory in dead:
+        if not (directory / REPORT).exists() and not _locked(directory):
+            (directory / TREE).unlink(missing_ok=True)
+            shutil.rmtree(directory / BUILT, ignore_errors=True)
+    for name, directory in runs[_RUNS:]:
+        if name not in alive and not _locked(directory):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def run_ids(project: Path) -> tuple[str, ...]:

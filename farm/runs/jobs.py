@@ -16,6 +16,7 @@ from farm.model.failures import Cause
 from farm.model.plan import Build, Job
 from farm.model.results import CheckResult, JobResult, Status, WheelFacts
 from farm.runs.cache import user_cache
+from farm.runs.directory import append_result
 from farm.steps.build import build, fewer_jobs
 from farm.steps.context import Context, Log, Shared, Site
 from farm.steps.publish import publish, sha256
@@ -196,9 +197,10 @@ class JobRunner:
         cause: str = "",
         exit_code: int = 0,
     ) -> JobResult:
-        return JobResult(
+        result = JobResult(
             job=progress.job.id,
             status=status,
+            run=self.context.workshop.run,
             mode=progress.how.mode,
             linker=progress.how.linker,
             command=progress.how.command,
@@ -214,6 +216,8 @@ class JobRunner:
             checks=progress.checks,
             policy=progress.policy,
         )
+        append_result(self.context.directory, result)
+        return result
 
     def _say(self, job: Job, phase: Phase, text: str = "", *, log: str = "") -> None:
         self.context.emit(JobPhase(job=job.id, phase=phase, text=text, log=log))

@@ -23,7 +23,7 @@ from farm.model.results import JobResult, Report
 from farm.model.targets import Arch, Mode
 from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
-from farm.runs.directory import new_run, write_report
+from farm.runs.directory import TREE, append_result, new_run, tidy, write_report
 from farm.runs.emulation import require_emulation
 from farm.runs.jobs import JobRunner, skipped
 from farm.runs.planner import Order
@@ -34,7 +34,6 @@ from farm.steps.hybrid import hybrid_warnings
 from farm.steps.publish import publish, remove_unfinished, require_writable
 
 _GIB = 1 << 30
-_TREE = "source.tar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +124,10 @@ def _go(
     """Make the images, take what is cached, and build the rest in a workshop."""
     request, plan = order.request, order.plan
     found.images = images.ensure(client, plan.images, emit=emit)
-    _clean_up(client, request.out, emit)
+    _clean_up(order, client, emit)
     keys = {} if request.settings.network else wheel_keys(request, plan, found.images)
     if not options.force:
-        found.results = _take_cached(order, keys, directory.name, emit)
+        found.results = _take_cached(order, keys, directory, emit)
     cached = {result.job for result in found.results}
     jobs = tuple(job for job in plan.jobs if job.id not in cached)
     if not jobs:
@@ -138,7 +137,7 @@ def _go(
     native = found.images[f"builder-{plan.engine_arch}"].id
     with open_workshop(client, directory.name, native) as workshop:
         context = make_context(order, workshop, found.images, directory, emit, keep=options.keep)
-        tree = directory / _TREE
+        tree = directory / TREE
         try:
             with tree.open("wb") as stream:
                 request.source.write_tar(stream, mtime=request.epoch)
@@ -150,25 +149,28 @@ def _go(
 
 
 def _take_cached(
-    order: Order, keys: Mapping[str, str], run: str, emit: Emit
+    order: Order, keys: Mapping[str, str], directory: Path, emit: Emit
 ) -> tuple[JobResult, ...]:
     """Publish the wheels that earlier runs made of the very same inputs; return their results."""
-    cache, results = user_cache(), []
+    cache = user_cache()
+    results: list[JobResult] = []
     for job, key in keys.items():
         hit = cache.find(key)
         if hit is not None:
-            published = publish(hit.wheel, order.request.out, run)
+            published = publish(hit.wheel, order.request.out, directory.name)
             results.append(from_cache(hit, published))
+            append_result(directory, results[-1])
             emit(JobPhase(job=job, phase=Phase.CACHED, text=str(published)))
     return tuple(results)
 
 
-def _clean_up(client: docker.DockerClient, out: Path, emit: Emit) -> None:
-    """Remove what runs that were killed left on the engine and in `out`."""
+def _clean_up(order: Order, client: docker.DockerClient, emit: Emit) -> None:
+    """Remove what runs that were killed left on the engine and on this machine."""
     left = reap(client)
     for run in sorted(left.dead):
         emit(Note(text=f"removed what run {run}, which did not end in order, had left"))
-    remove_unfinished(out, alive=left.alive)
+    remove_unfinished(order.request.out, alive=left.alive)
+    tidy(order.request.project.root, left.alive)
 
 
 def make_context(

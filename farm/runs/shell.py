@@ -16,12 +16,13 @@ from farm.engine.errors import translated
 from farm.engine.leftovers import Kept
 from farm.model.errors import JobError
 from farm.model.events import Emit, Phase
+from farm.model.plan import SOURCE, WORK, Command
 from farm.model.targets import Arch
 from farm.runs.emulation import require_emulation
 from farm.runs.planner import Order
 from farm.runs.run import make_context
 from farm.steps.build import brought_up, build
-from farm.steps.context import archive
+from farm.steps.context import Context, Site, archive
 from farm.steps.fetch import fetch
 from farm.steps.smoke import check
 from farm.wheels.archive import read_wheel
@@ -99,7 +100,10 @@ def bring_up(
         if step is Phase.BUILD:
             with brought_up(context, job, job.build, site, log):
                 return Entrance(spec=_entered(site.built))
-        wheel = wheel or build(context, job, job.build, site, log)
+        if wheel is None:
+            wheel = build(context, job, job.build, site, log)
+        else:
+            _fill(context, site)
         planned = job.checks[0]
         result = check(context, read_wheel(wheel), replace(planned, run=()), site, log, job=job.id)
     if not result.passed:
@@ -109,6 +113,14 @@ def bring_up(
         spec=replace(_entered(site.checked), argv=last.argv, network=False),
         before=tuple(command.argv for command in before),
     )
+
+
+def _fill(context: Context, site: Site) -> None:
+    """Fill the volumes of `site`, as a build does; nothing is run."""
+    idle = Command(image=context.builder, arch=context.engine_arch, argv=_IDLE, cwd="/")
+    spec = context.spec(idle, mounts=site.mounts(SOURCE, WORK), deadline=0)
+    with context.workshop.container(spec) as container:
+        site.fill(container)
 
 
 def _entered(spec: Spec | None) -> Spec:

@@ -22,6 +22,8 @@ from farm.project.inspect import Project
 from farm.steps.context import Context, Log, Site
 from farm.steps.outcome import Reasons, Setting, failure
 
+BUILT = "built"
+"""Below a run's directory: the wheels that were built and not published."""
 _JOBS = "CARGO_BUILD_JOBS"
 
 
@@ -184,7 +186,7 @@ def build(context: Context, job: Job, how: Build, site: Site, log: Log) -> Path:
     with brought_up(context, job, how, site, log) as container:
         _run(context, container, how.command, log, Cause.COMPILE)
         with container.get(job.out) as archive:
-            return take_wheel(archive, context.directory / "built" / job.id)
+            return take_wheel(archive, context.directory / BUILT / job.id)
 
 
 @contextmanager
