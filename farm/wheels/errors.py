@@ -10,12 +10,18 @@ from farm.model.failures import Cause
 
 SHOWN = 20
 """So many faults are written out; a hostile archive can have thousands."""
+LONGEST = 500
+"""Characters of one of them; a name in an archive can have 65,535."""
 
 
 def summary(faults: Sequence[str]) -> str:
-    """Return the faults in one line, the first `SHOWN` of them in full."""
+    """Return the faults in one line, the first `SHOWN` of them, each cut at `LONGEST`."""
     more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-    return "; ".join([*faults[:SHOWN], *more])
+    return "; ".join([*map(_cut, faults[:SHOWN]), *more])
+
+
+def _cut(fault: str) -> str:
+    return fault if len(fault) <= LONGEST else f"{fault[:LONGEST]}…"
 
 
 class WheelError(JobError):

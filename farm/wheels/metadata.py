@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
 from email.message import Message
+from math import prod
 
 from installer.utils import parse_metadata_file
 from packaging.metadata import Metadata, parse_email
@@ -20,6 +22,14 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
+MAX_FILE_NAME = 220
+"""Bytes: what is left of a file system's 255 for the names of logs and unfinished copies."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\.whl")
+MAX_LINES = 5_000
+"""Of METADATA before its description, and of WHEEL: reading them takes time by the square."""
+MAX_TAGS = 1_000
+"""Tags that one compressed tag (PEP 425) may stand for."""
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 
 
@@ -42,6 +52,18 @@ class _FileName:
     name: NormalizedName
     version: Version
     tags: frozenset[Tag]
+
+
+def file_name_fault(name: str) -> str:
+    """Return why no wheel may be a file called `name`, or an empty string.
+
+    Only what a terminal, a command line and every file system takes as it is.
+    """
+    if not _FILE_NAME.fullmatch(name):
+        return f"{name!r} is no file name of a wheel"
+    if len(name) > MAX_FILE_NAME:
+        return f"the file name has {len(name)} characters, more than {MAX_FILE_NAME}"
+    return ""
 
 
 def read(filename: str, home: str, texts: Mapping[str, bytes]) -> tuple[About | None, list[str]]:
@@ -72,6 +94,9 @@ def read(filename: str, home: str, texts: Mapping[str, bytes]) -> tuple[About | 
 
 
 def _file_name(filename: str, faults: list[str]) -> _FileName | None:
+    if fault := file_name_fault(filename):
+        faults.append(fault)
+        return None
     try:
         name, version, _build, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
@@ -82,14 +107,26 @@ def _file_name(filename: str, faults: list[str]) -> _FileName | None:
 
 def _core(text: bytes, faults: list[str]) -> Metadata | None:
     """Parse METADATA as strictly as PyPI does, which reads it with the same library."""
+    if _is_too_long(text):
+        faults.append(f"METADATA has more than {MAX_LINES} lines before its description")
+        return None
     try:
         return Metadata.from_email(text, validate=True)
     except ExceptionGroup as group:
         faults += [f"METADATA: {error}" for error in group.exceptions]
-        return None
+    except RecursionError:
+        faults.append("METADATA: a marker in it has too many brackets")
+    return None
+
+
+def _is_too_long(text: bytes) -> bool:
+    return len(_BLANK_LINE.split(text, maxsplit=1)[0].splitlines()) > MAX_LINES
 
 
 def _wheel(text: bytes, faults: list[str]) -> Message | None:
+    if _is_too_long(text):
+        faults.append(f"WHEEL has more than {MAX_LINES} lines")
+        return None
     try:
         message = parse_metadata_file(text.decode())
     except UnicodeDecodeError as error:
@@ -131,10 +168,13 @@ def _disagreements(named: _FileName, home: str, core: Metadata, wheel: Message) 
 
 
 def _tags(line: str) -> frozenset[Tag]:
+    unread = frozenset({Tag("?", "?", line)})
+    if prod(part.count(".") + 1 for part in line.split("-")) > MAX_TAGS:
+        return unread
     try:
         return parse_tag(line.strip())
     except ValueError:
-        return frozenset({Tag("?", "?", line)})
+        return unread
 
 
 def _listed(tags: frozenset[Tag] | set[Tag]) -> str:
