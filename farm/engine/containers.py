@@ -6,6 +6,7 @@ apart from what others made, and found again after a kill.
 
 from __future__ import annotations
 
+import codecs
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,8 +24,12 @@ from farm.engine.sentinel import Sentinel
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.failures import Ended
 from farm.model.targets import Arch
+from farm.wheels.entries import MAX_UNPACKED
 
 _SPOOL_BYTES = 8 << 20
+_MAX_LINE = 1 << 20
+"""Characters of a line that are handed on at once: a process may never end one. What the farm
+itself reads of a container in one line, a check's answer, is kept shorter."""
 _GIB = 1 << 30
 
 
@@ -291,10 +296,11 @@ class Container:
             137 if code is None else int(code), timer, out_of_memory=bool(state["OOMKilled"])
         )
 
-    def get(self, path: str) -> IO[bytes]:
+    def get(self, path: str, *, limit: int = MAX_UNPACKED) -> IO[bytes]:
         """Return a tar archive of `path`, rewound; the caller closes it.
 
-        Raises JobError when the container has no such path.
+        Raises JobError when the container has no such path, or an archive of more than `limit`
+        bytes; by default what a wheel may have.
         """
         try:
             chunks, _ = self._api.get_archive(self.identity, path)
@@ -303,6 +309,9 @@ class Container:
         archive: IO[bytes] = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
         with self._asked(f"take {path} out of a container"):
             for chunk in chunks:
+                if archive.tell() + len(chunk) > limit:
+                    archive.close()
+                    raise JobError(f"{path} in the container has more than {limit} bytes")
                 archive.write(chunk)
         archive.seek(0)
         return archive
@@ -343,16 +352,37 @@ class Container:
 def _read_lines(
     stream: Iterator[tuple[bytes | None, bytes | None]], on_out: OnLine, on_error: OnLine
 ) -> None:
-    rests = [b"", b""]
+    """Hand each line of both outputs on; one of more than `_MAX_LINE` characters, in parts."""
+    readers = (_LineReader(on_out), _LineReader(on_error))
     for pair in stream:
-        for i, (chunk, listener) in enumerate(zip(pair, (on_out, on_error), strict=True)):
-            *whole, rests[i] = (rests[i] + (chunk or b"")).split(b"\n")
-            for line in whole:
-                listener(_text(line))
-    for rest, listener in zip(rests, (on_out, on_error), strict=True):
-        if rest:
-            listener(_text(rest))
+        for reader, chunk in zip(readers, pair, strict=True):
+            reader.take(chunk or b"")
+    for reader in readers:
+        reader.end()
 
 
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r")
+class _LineReader:
+    """Cuts one output into lines; holds no more of it than one of them."""
+
+    def __init__(self, listener: OnLine) -> None:
+        self._listener = listener
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def take(self, chunk: bytes, *, final: bool = False) -> None:
+        *whole, self._rest = (self._rest + self._decoder.decode(chunk, final)).split("\n")
+        for line in whole:
+            self._hand_on(line)
+        while len(self._rest) > _MAX_LINE:
+            self._listener(self._rest[:_MAX_LINE])
+            self._rest = self._rest[_MAX_LINE:]
+
+    def end(self) -> None:
+        self.take(b"", final=True)
+        if self._rest:
+            self._hand_on(self._rest)
+
+    def _hand_on(self, line: str) -> None:
+        line = line.rstrip("\r")
+        for start in range(0, max(len(line), 1), _MAX_LINE):
+            self._listener(line[start : start + _MAX_LINE])

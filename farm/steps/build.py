@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import IO
 
 from farm.bases import debian
 from farm.engine.containers import Container
-from farm.model.errors import FarmError, JobError
+from farm.model.errors import FarmError, JobError, SurroundingsError
 from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Build, Command, Job
 from farm.model.settings import Settings
@@ -21,10 +20,14 @@ from farm.project.bindings import Kind
 from farm.project.inspect import Project
 from farm.steps.context import Context, Log, Site
 from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.received import received
+from farm.wheels.metadata import file_name_fault
 
 BUILT = "built"
 """Below a run's directory: the wheels that were built and not published."""
 _JOBS = "CARGO_BUILD_JOBS"
+_SHOWN = 5
+"""So many wheels are named where one was due."""
 
 
 def build_argv(
@@ -236,23 +239,34 @@ def _deadline(context: Context) -> float:
 def take_wheel(archive: IO[bytes], into: Path) -> Path:
     """Unpack the one wheel of a tar archive that came out of a container; return its path.
 
-    What comes out of a container is not trusted: only a plain name of a regular file counts.
-    Raises JobError when there is not exactly one wheel.
+    What comes out of a container is not trusted: only a wheel's plain name of a regular file
+    counts. Raises JobError when there is not exactly one wheel, SurroundingsError when there is
+    no room for it.
     """
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
-    found: list[Path] = []
-    with tarfile.open(fileobj=archive) as tar:
-        for member in tar:
-            name = member.name.rpartition("/")[2]
-            content = tar.extractfile(member) if member.isreg() else None
-            if content is None or not name.endswith(".whl"):
+    found: list[str] = []
+    with received(archive) as files:
+        for file in files:
+            if not file.name.endswith(".whl"):
                 continue
-            path = into / name
-            with path.open("xb") as file:
-                shutil.copyfileobj(content, file)
-            found.append(path)
+            found.append(file.name)
+            if len(found) == 1 and not file_name_fault(file.name):
+                _write(file.content, into / file.name)
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(map(ascii, found[:_SHOWN])) or "none"
         raise JobError(f"maturin left {len(found)} wheels where one was due: {names}")
-    return found[0]
+    if fault := file_name_fault(found[0]):
+        raise JobError(f"what maturin left is no wheel: {fault}")
+    return into / found[0]
+
+
+def _write(content: IO[bytes], path: Path) -> None:
+    try:
+        with path.open("xb") as file:
+            shutil.copyfileobj(content, file)
+    except OSError as error:
+        raise SurroundingsError(
+            f"{path.name} could not be written to {path.parent}: {error.strerror}",
+            "Make room on its file system.",
+        ) from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import tarfile
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from farm.engine.containers import Container
 from farm.model.errors import FarmError, JobError
@@ -18,9 +18,15 @@ from farm.project.inspect import Project
 from farm.project.source import Source
 from farm.steps.context import Context, Site
 from farm.steps.fetch import DEADLINE, cargo_environment
+from farm.steps.received import Received, received
 
-_MAX_SCRIPT = 4 << 20
-"""Bytes of a build script that are read."""
+_MAX_SCRIPT = 1 << 20
+"""Bytes of a build script that are read; the longest known have some ten thousand."""
+_MAX_ARCHIVE = 64 << 20
+"""Bytes of the archive that a build script comes in."""
+_MAX_METADATA = 256 << 20
+"""Characters of `cargo metadata`; those of the largest workspaces are some ten million."""
+_ERRORS_SHOWN = 3
 
 
 def hybrid_warnings(
@@ -73,19 +79,46 @@ def _metadata(
         *("--filter-platform", arch.triple, "--manifest-path", f"{SOURCE}/{manifest}"),
         *config,
     )
-    output: list[str] = []
-    errors: list[str] = []
-    ended = container.execute(argv, output.append, on_error_line=errors.append)
+    output = _Output()
+    errors: deque[str] = deque(maxlen=_ERRORS_SHOWN)
+    ended = container.execute(argv, output, on_error_line=errors.append)
     if ended.code:
-        raise FarmError(f"cargo metadata failed: {' '.join(errors[-3:])}")
-    return cast("dict[str, Any]", json.loads("\n".join(output)))
+        raise FarmError(f"cargo metadata failed: {' '.join(errors)}")
+    return output.parsed()
+
+
+class _Output:
+    """A listener that puts what cargo prints, one line of any length, together again."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+
+    def __call__(self, part: str) -> None:
+        """Take a line, or a part of one: no value of JSON goes over a line's end."""
+        self._size += len(part)
+        if self._size > _MAX_METADATA:
+            raise FarmError(f"cargo metadata printed more than {_MAX_METADATA} characters")
+        self._parts.append(part)
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the object that was printed; raise FarmError when it is none."""
+        try:
+            found = json.loads("".join(self._parts))
+        except (ValueError, RecursionError) as error:
+            raise FarmError(f"cargo metadata printed no JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise FarmError("cargo metadata printed no object")
+        return found
 
 
 def _text(container: Container, path: str) -> str | None:
     try:
-        with container.get(path) as archive, tarfile.open(fileobj=archive) as tar:
-            member = tar.next()
-            file = tar.extractfile(member) if member is not None and member.isreg() else None
-            return None if file is None else file.read(_MAX_SCRIPT).decode("utf-8", "replace")
+        with container.get(path, limit=_MAX_ARCHIVE) as archive, received(archive) as files:
+            return next((_read(file) for file in files), None)
     except JobError:
         return None
+
+
+def _read(file: Received) -> str:
+    return file.content.read(_MAX_SCRIPT).decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +22,13 @@ from farm.steps.context import Context, Log, Site, archive, certificates
 from farm.steps.outcome import Reasons, Setting, failure
 from farm.steps.retries import persist
 from farm.wheels.archive import Wheel
-from farm.wheels.check import answer, program, request
+from farm.wheels.check import Answer, answer, program, request
 
 USER = 1000
 """Who the check runs as, in every check image."""
 
 _VENV = f"{CHECK}/venv"
+_WHEEL = f"{CHECK}/{{wheel}}"
 _PROGRAM, _REQUEST = "check.py", "wheel.json"
 _ENVIRONMENT = {
     "HOME": f"{CHECK}/home",
@@ -40,6 +42,8 @@ _ENVIRONMENT = {
     "UV_PYTHON_DOWNLOADS": "never",
 }
 _UV = "/opt/uv/bin/uv"
+_NO_VOLUME = re.compile(r"[^A-Za-z0-9_.-]")
+"""What the engine takes in no volume's name, and a wheel's may have: `+` of a local version."""
 
 
 def plan_check(
@@ -71,13 +75,13 @@ def plan_check(
         command(_UV, "venv", "--no-project", "--python", interpreter.path, _VENV),
         command(
             *(_UV, "pip", "install", "--only-binary", ":all:", "--python", _VENV),
-            *(f"{CHECK}/{{wheel}}{extras}", *smoke.requires, *groups),
+            *(f"{_WHEEL}{extras}", *smoke.requires, *groups),
             network=needs_network,
         ),
     )
     run = [command("python", f"{CHECK}/{_PROGRAM}", f"{CHECK}/{_REQUEST}")]
     if smoke.command:
-        place = f"{SOURCE}/{project_path}".rstrip("/.")
+        place = f"{SOURCE}/{project_path}".removesuffix("/.")
         run.append(command(*(word.replace("{project}", place) for word in smoke.command)))
     return Check(
         interpreter=interpreter,
@@ -147,8 +151,8 @@ def _attempt(
     number: int,
 ) -> None:
     """Try the check once, in a volume of its own; raise JobError when the wheel fails."""
-    name = f"check-{job}-{planned.interpreter.abi_tag}-{number}"
-    volume = context.workshop.volume(name)
+    purpose = _NO_VOLUME.sub("-", f"check-{job}-{planned.interpreter.abi_tag}-{number}")
+    volume = context.workshop.volume(purpose)
     room = _Room(context=context, wheel=wheel, volume=volume, site=site, log=log, job=job)
     for stage, commands in enumerate(_stages(planned, wheel)):
         _run_stage(room, commands, fill=stage == 0)
@@ -214,8 +218,13 @@ def _contents(room: _Room) -> IO[bytes]:
 
 
 def _filled(command: Command, wheel: Wheel) -> Command:
-    argv = (word.replace("{wheel}", wheel.path.name) for word in command.argv)
-    return replace(command, argv=tuple(argv))
+    """Name the wheel in the word that installs it, and in no other: paths may have braces too."""
+    name = f"{CHECK}/{wheel.path.name}"
+    words = (
+        name + word.removeprefix(_WHEEL) if word.startswith(_WHEEL) else word
+        for word in command.argv
+    )
+    return replace(command, argv=tuple(words))
 
 
 def _run(container: Container, command: Command, log: Log, setting: Setting) -> None:
@@ -232,19 +241,22 @@ def _run(container: Container, command: Command, log: Log, setting: Setting) -> 
 
 def _import_modules(container: Container, command: Command, log: Log, setting: Setting) -> None:
     """Run the check program; a module that ends the process, whatever its status, is a failure."""
-    output: list[str] = []
-    errors: list[str] = []
+    told: Answer | None = None
+    importing = ""
+
+    def hear(line: str) -> None:
+        nonlocal told
+        told = answer([line]) or told
 
     def listen(line: str) -> None:
-        errors.append(line)
+        nonlocal importing
+        importing = line if line.startswith("importing ") else importing
         log(line)
 
     reasons = Reasons(listen)
-    ended = container.execute(command.argv, output.append, on_error_line=reasons)
-    told = answer(output)
+    ended = container.execute(command.argv, hear, on_error_line=reasons)
     if told is None:
-        importing = [line for line in errors if line.startswith("importing ")]
-        raise _silence(ended, reasons, setting, during=importing[-1:])
+        raise _silence(ended, reasons, setting, during=(importing,) if importing else ())
     for fault in told.failures:
         for line in (fault.traceback or fault.error).splitlines():
             log(line)

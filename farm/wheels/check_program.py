@@ -26,6 +26,10 @@ from typing import Any
 
 MAX_TRACEBACK = 20_000
 """Characters that are handed back of one traceback: its end."""
+MAX_TRACEBACKS = 10
+"""So many are handed back: the answer is read as one line, which is bounded."""
+MAX_ERROR = 2_000
+"""Characters that are handed back of one exception's own words."""
 
 
 def main() -> int:
@@ -54,6 +58,8 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
     sys.path[:] = path
     scripts = [check_script(name) for name in request["scripts"]]
     version = check_version(request["name"], request["version"])
+    for failed in [m for m in modules if not m["ok"]][MAX_TRACEBACKS:]:
+        failed["traceback"] = ""
     return {
         "ok": all(part["ok"] for part in (*modules, *scripts, version)),
         "modules": modules,
@@ -140,7 +146,7 @@ def _failure(error: BaseException) -> dict[str, str]:
         last = traceback.format_exception_only(type(error), error)[-1].strip()
     except BaseException:  # noqa: BLE001  (an exception whose own __str__ raises)
         lines, last = [], type(error).__name__
-    return {"error": last, "traceback": "".join(lines)[-MAX_TRACEBACK:]}
+    return {"error": last[:MAX_ERROR], "traceback": "".join(lines)[-MAX_TRACEBACK:]}
 
 
 def _libc() -> str:
