@@ -5,15 +5,65 @@ The JSON Schema in `docs/farm.schema.json` is generated from these models.
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from farm.model.errors import UsageError, nearest
 from farm.model.targets import Arch, Interpreter, Mode
 
 Argument = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Argv = tuple[Argument, ...]
+Variable = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
+"""The name of an environment variable."""
+Feature = Annotated[str, Field(pattern=r"^[^-\s\x00][^\x00]*$")]
+"""A Cargo feature; what begins with a dash would be an option of maturin's."""
+Profile = Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_-]*)?$")]
+Extra = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+Flag = Annotated[bool, Field(strict=True)]
+
+_OWN_OPTIONS = frozenset(
+    {
+        "--auditwheel",
+        "--compatibility",
+        "--find-interpreter",
+        "--interpreter",
+        "--manifest-path",
+        "--manylinux",
+        "--out",
+        "--sdist",
+        "--skip-auditwheel",
+        "--target",
+        "--zig",
+    }
+)
+"""Options of maturin that say which wheel is made and where it goes: the plan's alone."""
+_OWN_LETTERS = re.compile(r"-[qrv]*[fimo]")
+"""Their short forms, behind others that take no value."""
+
+
+def _cargo_args(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `words`; raise ValueError for an option that the plan sets."""
+    for word in takewhile(lambda each: each != "--", words):
+        if word.partition("=")[0] in _OWN_OPTIONS or _OWN_LETTERS.match(word):
+            raise ValueError(f"{word!r} is for the farm to say")
+    return words
+
+
+def _requirement(text: str) -> str:
+    """Return `text`; raise ValueError when it is no requirement, but an option or a path."""
+    try:
+        Requirement(text)
+    except (InvalidRequirement, RecursionError):
+        raise ValueError(f"{text[:_SHOWN]!r} is no requirement (PEP 508)") from None
+    return text
+
+
+_SHOWN = 100
+"""Characters of a bad value that a message repeats."""
 
 
 def _kebab(name: str) -> str:
@@ -38,9 +88,9 @@ class Smoke(_Table):
 
     command: Argv = ()
     """What to run in the wheel's virtual environment; `{project}` is the project's directory."""
-    requires: tuple[str, ...] = ()
+    requires: tuple[Annotated[str, AfterValidator(_requirement)], ...] = ()
     """Requirements (PEP 508) that the command needs besides the wheel's own."""
-    extras: tuple[str, ...] = ()
+    extras: tuple[Extra, ...] = ()
     """Extras of the wheel to install."""
     groups: tuple[str, ...] = ()
     """Dependency groups (PEP 735) of pyproject.toml to install."""
@@ -50,18 +100,24 @@ class Smoke(_Table):
     """Modules that are not to be imported, such as those that need a GPU or a display."""
 
 
+_MOST = 100_000
+"""GiB, CPUs, minutes: more than any engine has, and not infinite."""
+_MOST_PIDS = 1 << 22
+"""The kernel's own limit."""
+
+
 class Limits(_Table):
     """What one container may use."""
 
-    memory_gib: Annotated[float, Field(gt=0)] = 0
+    memory_gib: Annotated[float, Field(ge=0, le=_MOST, strict=True)] = 0
     """Memory in GiB; 0 leaves it to the farm: all of the engine's but a gibibyte."""
-    cpus: Annotated[float, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(ge=0, le=_MOST, strict=True)] = 0
     """CPUs; 0 is all of the engine's."""
-    pids: Annotated[int, Field(gt=0)] = 4096
+    pids: Annotated[int, Field(gt=0, le=_MOST_PIDS, strict=True)] = 4096
     """Processes and threads."""
-    build_minutes: Annotated[float, Field(gt=0)] = 120
+    build_minutes: Annotated[float, Field(gt=0, le=_MOST, strict=True)] = 120
     """Deadline of one build."""
-    check_minutes: Annotated[float, Field(gt=0)] = 30
+    check_minutes: Annotated[float, Field(gt=0, le=_MOST, strict=True)] = 30
     """Deadline of one check."""
     keep_gib: Annotated[float, Field(ge=0)] = 20
     """What failed jobs that are kept, to be entered by farm shell, may hold in GiB; the oldest
@@ -79,21 +135,21 @@ class Settings(_Table):
     """How a foreign architecture is compiled; the engine's own is always native."""
     fallback: Literal["none", "emulated"] = "none"
     """What a hybrid build that failed is tried again as."""
-    features: tuple[str, ...] = ()
+    features: tuple[Feature, ...] = ()
     """Cargo features, besides those that `[tool.maturin]` names."""
-    no_default_features: bool = False
+    no_default_features: Flag = False
     """Leave the crate's default features out."""
-    profile: str = ""
+    profile: Profile = ""
     """Cargo profile; empty is the one of `[tool.maturin]`, else release."""
-    strip: bool = False
+    strip: Flag = False
     """Strip the library of symbols."""
-    cargo_args: Argv = ()
+    cargo_args: Annotated[Argv, AfterValidator(_cargo_args)] = ()
     """More arguments of maturin build, handed on to cargo."""
-    environment: dict[str, str] = Field(default_factory=dict)
+    environment: dict[Variable, Argument] = Field(default_factory=dict)
     """More environment of the build."""
-    network: bool = False
+    network: Flag = False
     """Give the build a network. The report says so."""
-    out: str = "dist"
+    out: Argument = "dist"
     """Where wheels go, from the project's directory."""
     source: Source = Source()
     smoke: Smoke = Smoke()

@@ -99,7 +99,7 @@ def _lowest(features: frozenset[str], kind: str) -> int | Literal[False] | None:
 
 
 def _version(feature: str, kind: str) -> int:
-    found = re.fullmatch(rf"{kind}-py3(\d+)", feature)
+    found = re.fullmatch(rf"{kind}-py3([0-9]{{1,3}})", feature)
     if found is None:
         raise UsageError(f"the PyO3 feature {feature!r} names no Python", "Write abi3-py39.")
     return int(found[1])

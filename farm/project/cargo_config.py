@@ -55,6 +55,8 @@ _ALLOWED: tuple[Key, ...] = (
 )
 """Keys that name no program, turn no check off and hold no secret; `*` is any one part."""
 _PATHS = frozenset({"directory", "local-registry", "path"})
+_DEEPEST = 16
+"""Tables in tables that are looked into; no key that matters has more than five parts."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _CREDENTIALS = re.compile(r"https?://[^/@]*@|//[^/@:]*:[^/@]*@")
 
@@ -156,7 +158,7 @@ def _files(root: Path, directory: Path) -> Iterator[Table]:
 
 def _leaves(table: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and len(above) < _DEEPEST:
             yield from _leaves(value, (*above, name))
         elif above[:1] == ("patch",) and len(above) == 2 and isinstance(value, str):  # noqa: PLR2004 - patch.<registry>
             yield (*above, name, "version"), value

@@ -42,7 +42,7 @@ def holds(condition: str, arch: Arch, *, otherwise: bool = False) -> bool:
     tokens = list(_tokens(condition))
     try:
         return _Reader(tokens[2:-1], arch, otherwise=otherwise).expression()
-    except IndexError:
+    except (IndexError, RecursionError):
         return True
 
 

@@ -210,7 +210,11 @@ def _expand(workspace: Table, place: Path, member: str) -> Iterator[Path]:
     if not any(mark in member for mark in "*?["):
         yield Path(os.path.normpath(place / member))
         return
-    yield from (d for d in sorted(place.glob(member)) if not _excluded(workspace, place, d))
+    try:
+        found = sorted(place.glob(member))
+    except (NotImplementedError, ValueError) as error:  # an absolute one; `**` in a word
+        raise workspace.fault("members", f"an array of patterns: {member!r}: {error}") from None
+    yield from (d for d in found if not _excluded(workspace, place, d))
 
 
 def path_dependencies(crate: Crate) -> tuple[Path, ...]:
@@ -325,7 +329,7 @@ def _locked(package: Table) -> Locked:
     text = package.text("version") or "0"
     try:
         version = _semver(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of thousands of digits
         raise package.fault("version", "a version") from None
     return Locked(
         name=package.text("name") or "",

@@ -138,25 +138,30 @@ class _Activation:
 
     def turn_on(self, feature: str) -> None:
         """Turn `feature` on, and what it implies."""
-        if feature in self._done:
-            return
-        self._done.add(feature)
+        todo = [feature]
+        while todo:
+            each = todo.pop()
+            if each not in self._done:
+                self._done.add(each)
+                todo += self._implied(each)
+
+    def _implied(self, feature: str) -> tuple[str, ...]:
+        """Note what `feature` asks of dependencies; return the features that it turns on."""
         name, slash, inner = feature.partition("/")
-        if slash and name.endswith("?"):
-            self._asked.setdefault(name[:-1], set()).add(inner)
-        elif slash:
+        if slash:
+            weak = name.endswith("?")
+            name = name.removesuffix("?")
             self._asked.setdefault(name, set()).add(inner)
-            if name in self._optional:
+            if not weak and name in self._optional:
                 self.optional.add(name)
-                if name in self._table:
-                    self.turn_on(name)
+                return (name,) if name in self._table else ()
         elif feature.startswith("dep:"):
             self.optional.add(feature.removeprefix("dep:"))
         elif feature in self._table:
-            for implied in self._table.texts(feature):
-                self.turn_on(implied)
+            return self._table.texts(feature)
         elif feature in self._optional:
             self.optional.add(feature)
+        return ()
 
 
 def _reach(locked: tuple[Locked, ...], outside: set[tuple[str, str]]) -> tuple[Locked, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import InvalidName, canonicalize_name
+
 from farm.model.errors import UsageError
 from farm.model.targets import Abi
 from farm.project.bindings import Bindings, detect
@@ -73,6 +75,8 @@ def inspect(
         default=default_features and not maturin.no_default_features,
         all=maturin.all_features,
     )
+    name = pyproject.name or crate.name
+    _require_name(pyproject.file, name)
     bindings = detect(
         crate,
         resolve(tree, crate, locked, wanted),
@@ -81,7 +85,7 @@ def inspect(
     )
     return Project(
         root=root,
-        name=pyproject.name or crate.name,
+        name=name,
         version=pyproject.version or crate.inherited("version") or "0.0.0",
         pyproject=pyproject,
         crate=crate,
@@ -90,6 +94,17 @@ def inspect(
         wanted=wanted,
         warnings=pyproject.warnings,
     )
+
+
+def _require_name(file: Path, name: str) -> None:
+    """Raise UsageError for a name that no index or installer takes (PEP 508)."""
+    try:
+        canonicalize_name(name, validate=True)
+    except InvalidName:
+        raise UsageError(
+            f"{file}: the project's name {name!r} is none that a package can have",
+            "Use ASCII letters and digits, and '.', '-' or '_' between them.",
+        ) from None
 
 
 def _manifest(root: Path, pyproject: PyProject) -> Path:

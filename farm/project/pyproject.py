@@ -20,6 +20,8 @@ from farm.project.disk import readable
 from farm.project.toml import Table, read_toml
 
 PYPROJECT = "pyproject.toml"
+_LONGEST = 4000
+"""Characters of a requirement or range: a number in it has to be one that Python reads."""
 _DEFAULT_BACKEND = "setuptools.build_meta:__legacy__"
 
 
@@ -124,9 +126,11 @@ def _check_backend(table: Table) -> tuple[str, ...]:
 def _requirements(system: Table) -> tuple[Requirement, ...]:
     found = []
     for text in system.texts("requires"):
+        if len(text) > _LONGEST:
+            raise system.fault("requires", f"of less than {_LONGEST} characters each")
         try:
             found.append(Requirement(text))
-        except InvalidRequirement as error:
+        except (InvalidRequirement, RecursionError) as error:
             raise UsageError(
                 f"{system.file}: build-system.requires holds {text!r}: {error}",
                 "Write it as PEP 508 says: maturin>=1.5,<2.",
@@ -152,6 +156,8 @@ def _specifiers(table: Table, key: str) -> SpecifierSet | None:
     text = table.text(key)
     if text is None:
         return None
+    if len(text) > _LONGEST:
+        raise table.fault(key, f"of less than {_LONGEST} characters")
     try:
         return SpecifierSet(text)
     except InvalidSpecifier:
@@ -183,7 +189,7 @@ def _features(table: Table) -> tuple[tuple[str, ...], tuple[Conditional, ...]]:
     conditional: list[Conditional] = []
     for item in table.items("features"):
         if isinstance(item, str):
-            plain.append(item)
+            plain.append(_feature(table, item))
             continue
         if not isinstance(item, dict):
             raise table.fault("features", "an array of features")
@@ -191,6 +197,7 @@ def _features(table: Table) -> tuple[tuple[str, ...], tuple[Conditional, ...]]:
         feature = spec.text("feature")
         if feature is None:
             raise spec.fault("feature", "there")
+        feature = _feature(table, feature)
         implementation = (spec.text("python-implementation") or "cpython").lower()
         versions = _specifiers(spec, "python-version")
         if versions is None and "python-implementation" not in spec:
@@ -198,6 +205,13 @@ def _features(table: Table) -> tuple[tuple[str, ...], tuple[Conditional, ...]]:
         elif implementation == "cpython":
             conditional.append(Conditional(feature=feature, python=versions or SpecifierSet()))
     return tuple(plain), tuple(conditional)
+
+
+def _feature(table: Table, name: str) -> str:
+    """Return `name`; raise UsageError for one that a command line takes for an option."""
+    if name.startswith("-"):
+        raise table.fault("features", f"an array of features: {name!r} is an option")
+    return name
 
 
 def _elsewhere(project: Table, maturin: Table) -> tuple[str, ...]:

@@ -88,5 +88,5 @@ def read_toml(file: Path, remedy: str) -> Table:
         raise UsageError(
             f"{file} is not UTF-8 (at byte {error.start})", "Save the file as UTF-8."
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the second for brackets in brackets
         raise UsageError(f"{file} is not valid TOML: {error}", "Correct the file.") from None

@@ -224,6 +224,11 @@ def _requirements(pyproject: PyProject, groups: Sequence[str]) -> tuple[str, ...
             f"{pyproject.file}: smoke.groups in [tool.farm] can't be had: {said}",
             "Correct it, or [dependency-groups].",
         ) from None
+    except RecursionError:
+        raise UsageError(
+            f"{pyproject.file}: smoke.groups in [tool.farm] include too many others",
+            "Correct it, or [dependency-groups].",
+        ) from None
 
 
 def _only(jobs: Sequence[Job], wanted: Sequence[str]) -> tuple[Job, ...]:
