@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -80,5 +81,5 @@ def build(
     else:
         for result in outcome.report.jobs:
             if result.published:
-                typer.echo(result.published)
+                typer.echo(os.fsencode(result.published))  # a name may be no UTF-8
     return exit_code(outcome)

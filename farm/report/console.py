@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from farm.model.events import Event, ImageProgress, JobLine, JobPhase, Note, Phase, Warned
 from farm.report import github
-from farm.report.excerpt import Excerpt, plain
+from farm.report.excerpt import Excerpt, harmless, plain
 from farm.report.table import FINAL, STYLES, Row, render
 from farm.report.words import duration, short
 
@@ -24,6 +25,7 @@ _OF_PROGRAMS = (Phase.BUILD, Phase.CHECK)
 """The phases whose failures are told by the output of a program."""
 _IMAGE_LINE_SECONDS = 10.0
 _GROUP_LINES = 2000
+_COMMAND = re.compile(r"(\n\s*)::")
 _REFRESHES_PER_SECOND = 4
 
 
@@ -37,11 +39,23 @@ def make_console() -> Console:
 def say(console: Console, *lines: Text) -> None:
     """Print whole lines at once; a terminal breaks long ones, so that a path can be copied.
 
-    Where the terminal is gone nobody reads them, and the run has to end in order all the same.
+    The one door to the terminal: names of projects and files, and words of other programs, come
+    out of it without characters that a terminal obeys. Where the terminal is gone nobody reads
+    them, and the run has to end in order all the same.
     """
     if lines:
         with suppress(OSError):
-            console.print(*lines, sep="\n", soft_wrap=True)
+            console.print(*map(_safe, lines), sep="\n", soft_wrap=True)
+
+
+def _safe(line: Text) -> Text:
+    """Return `line` with its styles, each character one that is harmless.
+
+    What has several lines keeps them, and none but the first may be a command to GitHub's runner.
+    """
+    safe = line.copy()
+    safe.plain = _COMMAND.sub(r"\1.:", "\n".join(map(harmless, line.plain.split("\n"))))
+    return safe
 
 
 @dataclass(kw_only=True)
@@ -200,6 +214,6 @@ def _failure(event: JobPhase, job: _Job, before: str) -> list[Text]:
     reason = "" if known else f": {event.text}"
     return [
         Text.assemble(f"{event.job}: ", (f"failed at {before}", "bold red"), reason),
-        *(Text(f"    {line}") for line in shown),
+        *(Text(f"    {github.inert(line)}") for line in shown),
         *([Text(f"  log: {short(event.log)}")] if event.log else []),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import deque
 
 from rich.text import Text
@@ -17,6 +18,8 @@ _MAX_WIDTH = 400
 
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 _UNCOLOURED = "\x1b[0m"
+_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters that are not seen, and of halves of characters."""
 _COMMAND = "$ "
 """How a log marks the next command."""
 _ERROR = re.compile(r"error(?:\[E\d+\])?: ")
@@ -43,6 +46,21 @@ def _seen(line: str) -> str:
 def _printable(text: str) -> str:
     shown = Text.from_ansi(text.replace("\t", "    ")).plain
     return "".join(c for c in shown if c.isprintable())
+
+
+def harmless(text: str) -> str:
+    """Return `text`, in as many characters, without those that a terminal obeys.
+
+    Line ends and tabs become spaces: a name may hold them, and what looks like the next line may
+    be a command to GitHub's runner.
+    """
+    return "".join(map(_harmless, text)) if not text.isprintable() else text
+
+
+def _harmless(character: str) -> str:
+    if character in "\t\n":
+        return " "
+    return "\ufffd" if unicodedata.category(character) in _OBEYED else character
 
 
 class Excerpt:

@@ -17,8 +17,21 @@ def active() -> bool:
 
 def group(job: str, log: Iterable[str]) -> tuple[Text, ...]:
     """Return a job's log as a group; no line of it begins as a command to the runner does."""
-    lines = (Text(f"| {plain(line)}") for line in log)
+    lines = (Text(f"| {_unmarked(plain(line))}") for line in log)
     return (Text(f"::group::{job}: its log"), *lines, Text("::endgroup::"))
+
+
+def inert(line: str) -> str:
+    """Return `line` so that the runner takes it for no command.
+
+    It looks for `::` where a line begins, after blanks, and for `##[` anywhere.
+    """
+    line = _unmarked(line)
+    return f"| {line}" if line.lstrip().startswith("::") else line
+
+
+def _unmarked(line: str) -> str:
+    return line.replace("##[", "# #[")
 
 
 def error(title: str, message: str) -> Text:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from farm.model.targets import Interpreter
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def dump(value: Any) -> str:
-    """Return `value`, a dataclass or a tuple of them, as indented JSON."""
-    return json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+    """Return `value`, a dataclass or a tuple of them, as indented JSON.
+
+    Half a character, of a file's name that is no UTF-8, is escaped as JSON has it.
+    """
+    text = json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+    return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> Any:

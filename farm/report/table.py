@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from farm.model.events import Phase
+from farm.report.excerpt import harmless
 from farm.report.words import clock
 
 STYLES: dict[str, str] = {
@@ -77,14 +78,14 @@ def _line(name: str, row: Row, names: int, width: int, now: float) -> Text:
     spent = (now if row.ended is None else row.ended) - row.since
     time = "" if row.phase == Phase.WAITING else clock(spent)
     line = Text.assemble(
-        shorten(name, names).ljust(names),
+        shorten(harmless(name), names).ljust(names),
         " ",
         (row.label.ljust(_PHASE_WIDTH), style),
         " ",
         time.rjust(_CLOCK_WIDTH),
     )
     if width - line.cell_len > _LEAST_TEXT:
-        line.append(f" {row.text}", style="dim")
+        line.append(f" {harmless(row.text)}", style="dim")
     line.truncate(width, overflow="ellipsis")
     return line
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from farm.engine.images import Image
 from farm.model.plan import Build, Command, Job, Plan
+from farm.report.excerpt import harmless
 from farm.report.words import plural, size
 
 _TOLD = ("rustc", "maturin", "ziglang", "glibc", "qemu")
@@ -16,13 +17,17 @@ _TOLD = ("rustc", "maturin", "ziglang", "glibc", "qemu")
 
 def plan_text(plan: Plan) -> str:
     """Return the plan as text: each job, and under it each command as it can be pasted."""
-    lines = [f"{plan.project} {plan.version}: {plural(len(plan.jobs), 'job')}", "", "fetch"]
+    lines = [
+        f"{harmless(f'{plan.project} {plan.version}')}: {plural(len(plan.jobs), 'job')}",
+        "",
+        "fetch",
+    ]
     lines += _commands(plan.fetch)
     for job in plan.jobs:
         lines += ["", *_job(job)]
-    lines += [f"\n{line}" for line in plan.left_out]
-    lines += [f"\nwarning: {line}" for line in plan.warnings]
-    lines += [f"\n{line}" for line in plan.notes]
+    lines += [f"\n{harmless(line)}" for line in plan.left_out]
+    lines += [f"\nwarning: {harmless(line)}" for line in plan.warnings]
+    lines += [f"\n{harmless(line)}" for line in plan.notes]
     return "\n".join(lines)
 
 
@@ -46,7 +51,7 @@ def _build(build: Build) -> Iterator[str]:
 def _commands(commands: Iterable[Command]) -> Iterator[str]:
     for command in commands:
         network = "  # on a network" if command.network else ""
-        yield f"    {shlex.join(command.argv)}{network}"
+        yield f"    {harmless(shlex.join(command.argv))}{network}"
 
 
 def images_text(images: Iterable[Image]) -> str:

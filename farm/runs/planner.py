@@ -79,6 +79,7 @@ def read_request(
         if word not in {"all", "native"}:
             Arch.parse(word)
     source = collect(project, exclude=settings.source.exclude)
+    _require_text(source.project)
     return Request(
         project=project,
         settings=settings,
@@ -172,6 +173,16 @@ def make_plan(
         warnings=warnings,
         notes=_notes(request.settings),
     )
+
+
+def _require_text(path: str) -> None:
+    """Raise UsageError for a project's path that the engine could not be told."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the project's directory {path!r} has a name that is no UTF-8", "Rename it."
+        ) from None
 
 
 def _pythons(words: Sequence[str]) -> tuple[Interpreter, ...] | None:
