@@ -24,6 +24,9 @@ from farm.model.targets import Arch
 
 _CA_NAME = "ca.pem"
 _SPOOL_BYTES = 8 << 20
+MAX_LOG = 256 << 20
+"""Characters of one job's log: what a process prints must not fill this machine's disk."""
+_CUT = "the log ends here: it is too long"
 _PASSED_ON = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -170,11 +173,14 @@ class Log:
         self._job = job
         self._file = file
         self._emit = emit
+        self._room = MAX_LOG - file.tell()
 
     def __call__(self, line: str) -> None:
-        """Write one line."""
-        self._file.write(line + "\n")
-        self._file.flush()
+        """Write one line, as long as there is room."""
+        if self._room > 0:
+            self._room -= len(line) + 1
+            self._file.write((line if self._room > 0 else _CUT) + "\n")
+            self._file.flush()
         self._emit(JobLine(job=self._job, line=line))
 
     def command(self, command: Command) -> None:

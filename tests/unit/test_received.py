@@ -14,8 +14,10 @@ import pytest
 from farm.engine import containers
 from farm.engine.containers import Container, _read_lines
 from farm.model.errors import FarmError, JobError, SurroundingsError
+from farm.steps import context as context_module
 from farm.steps import received as received_module
 from farm.steps.build import take_wheel
+from farm.steps.context import Log
 from farm.steps.hybrid import _Output, _text
 
 NAME = "pkg-1.0-cp312-cp312-manylinux_2_28_x86_64.whl"
@@ -194,3 +196,17 @@ def test_a_line_without_an_end_is_handed_on_in_parts(monkeypatch: pytest.MonkeyP
     held = containers._LineReader(lambda _: None)
     held.take(b"x" * 1000)
     assert len(held._rest) <= 4
+
+
+def test_a_log_without_end_does_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_module, "MAX_LOG", 10)
+    heard: list[object] = []
+    for _ in range(2):
+        with (tmp_path / "log").open("a", encoding="utf-8") as file:
+            log = Log("job", file, heard.append)
+            for line in ("one", "two", "three", "four"):
+                log(line)
+    assert (tmp_path / "log").read_text() == "one\ntwo\nthe log ends here: it is too long\n"
+    assert len(heard) == 8
