@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farm.cli import options
+
+if TYPE_CHECKING:
+    from farm.runs.planner import Request
+    from farm.runs.run import Options
 
 EXAMPLES = """\b
 Examples:
@@ -30,15 +34,8 @@ def build(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where wheels go; by default PROJECT/dist."),
     ] = None,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")
-    ] = False,
-    keep: Annotated[
-        bool,
-        typer.Option(
-            "--keep", help="Keep every job's volumes for farm shell, not only a failed one's."
-        ),
-    ] = False,
+    fail_fast: options.FailFast = False,
+    keep: options.Keep = False,
     force: Annotated[
         bool,
         typer.Option("--force", help="Build also what was built before from the same inputs."),
@@ -54,14 +51,9 @@ def build(
     done, 1 a job failed, 2 wrong arguments or project, 3 the surroundings are not fit, 130
     interrupted.
     """
-    from farm.engine.connection import connect
-    from farm.report.console import Progress, make_console
-    from farm.report.json import dump
-    from farm.report.summary import show_report
-    from farm.runs.planner import Selectors, prepare, read_request
-    from farm.runs.run import Options, execute, exit_code
+    from farm.runs.planner import Selectors, read_request
+    from farm.runs.run import Options
 
-    console = make_console()
     selectors = Selectors(
         arches=tuple(arch or ()),
         pythons=tuple(py or ()),
@@ -70,6 +62,19 @@ def build(
     )
     how = Options(fail_fast=fail_fast, keep=keep, force=force)
     request = read_request(project, selectors, out=out, smoke=not no_smoke)
+    return perform(request, how, as_json=as_json)
+
+
+def perform(request: Request, how: Options, *, as_json: bool) -> int:
+    """Run what is asked for, show it, and return the exit status."""
+    from farm.engine.connection import connect
+    from farm.report.console import Progress, make_console
+    from farm.report.json import dump
+    from farm.report.summary import show_report
+    from farm.runs.planner import prepare
+    from farm.runs.run import execute, exit_code
+
+    console = make_console()
     with connect() as client:
         order = prepare(request, client)
         progress = Progress(console)

@@ -107,6 +107,7 @@ class Sentinel:
                 security_opt=["no-new-privileges"],
                 read_only=True,
                 mem_limit=_MEMORY,
+                memswap_limit=_MEMORY,
                 pids_limit=8,
                 init=True,
             ),

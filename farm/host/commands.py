@@ -32,6 +32,11 @@ def terminate() -> None:
             program.terminate()
 
 
+def interact(argv: tuple[str, ...]) -> int:
+    """Run `argv` on this process's own terminal or streams; return its exit status."""
+    return subprocess.run(argv, check=False).returncode
+
+
 def run(
     argv: tuple[str, ...], *, deadline: float, environment: Mapping[str, str] | None = None
 ) -> Ended:

@@ -83,7 +83,8 @@ class JobResult:
     @property
     def published(self) -> str:
         """The path of the wheel in `dist/`, or an empty string."""
-        return self.wheel.path if self.wheel and self.status is Status.BUILT else ""
+        made = self.status in {Status.BUILT, Status.CACHED}
+        return self.wheel.path if self.wheel and made else ""
 
 
 @dataclass(frozen=True, kw_only=True)

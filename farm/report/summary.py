@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -29,6 +30,17 @@ def show_error(console: Console, error: FarmError) -> None:
         say(console, Text(f"  {error.remedy}"))
     if github.active():
         say(console, github.error("farm", f"{error.message}\n{error.remedy}".strip()))
+
+
+def show_entrance(
+    console: Console, job: str, commands: Sequence[Sequence[str]], directory: str
+) -> None:
+    """Print where a shell opens, and the commands that are in its history."""
+    say(
+        console,
+        Text.assemble(("in ", "dim"), job, (f", {directory}; in the history:", "dim")),
+        *(Text(f"  {shlex.join(argv)}") for argv in commands),
+    )
 
 
 def show_report(console: Console, report: Report, path: str) -> None:

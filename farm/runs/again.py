@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from farm.model.errors import UsageError
+from farm.model.results import Status
+from farm.model.runs import Run
 from farm.runs.planner import Request, Selectors, read_request
 
 _FILE = "request.json"
@@ -30,10 +32,17 @@ def write_asked(request: Request, directory: Path) -> None:
     (directory / _FILE).write_bytes(_ASKED_TYPE.dump_json(asked, indent=2) + b"\n")
 
 
-def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
-    """Return the request of the run in `directory`, for `jobs` of it, of `project` as it is now.
+def left_to_do(run: Run) -> tuple[str, ...]:
+    """Return the jobs of `run` that made no wheel; none are known of one that was killed."""
+    done = {Status.BUILT, Status.CACHED}
+    jobs = run.report.jobs if run.report else ()
+    return tuple(result.job for result in jobs if result.status not in done)
 
-    Raises UsageError when that run was no build, and as `read_request`.
+
+def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
+    """Return the request of the run in `directory`, of `project` as it is now.
+
+    It is for `jobs`, or for all that it was for if there are none. Raises UsageError when that run was no build, and as `read_request`.
     """
     try:
         asked = _ASKED_TYPE.validate_json((directory / _FILE).read_bytes())
@@ -42,5 +51,5 @@ def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
             f"run {directory.name} does not tell what it was asked for",
             "It was no build, or another version's: farm build starts a new one.",
         ) from None
-    selectors = replace(asked.selectors, only=tuple(jobs))
+    selectors = replace(asked.selectors, only=tuple(jobs) or asked.selectors.only)
     return read_request(project, selectors, out=asked.out, smoke=asked.smoke)

@@ -56,13 +56,18 @@ _RESULT_TYPE = TypeAdapter(JobResult)
 _ORIGIN_TYPE = TypeAdapter(_Origin)
 
 
+def new_id() -> str:
+    """Return an id that no run has yet; those of later runs sort after it."""
+    return f"{datetime.now(UTC):{_STARTED}}-{secrets.token_hex(2)}"
+
+
 def new_run(project: Path) -> tuple[str, Path]:
     """Make the directory of a new run below `project`; return the run's id and the directory.
 
     The directory stays locked until this process ends, by which others see that the run goes
     on. Raises SurroundingsError when it can't be made.
     """
-    run = f"{datetime.now(UTC):{_STARTED}}-{secrets.token_hex(2)}"
+    run = new_id()
     top = project / ".farm"
     directory = top / "runs" / run
     try:

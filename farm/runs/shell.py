@@ -7,19 +7,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import docker
 
 from farm.engine import images
-from farm.engine.containers import Container, Limits, Mount, Spec, Workshop
+from farm.engine.connection import arch as architecture
+from farm.engine.containers import Container, Limits, Mount, Spec, Workshop, open_workshop
 from farm.engine.errors import translated
-from farm.engine.leftovers import Kept
-from farm.model.errors import JobError
-from farm.model.events import Emit, Phase
+from farm.engine.leftovers import Kept, look
+from farm.model.errors import JobError, UsageError, nearest
+from farm.model.events import Emit, Note, Phase
 from farm.model.plan import SOURCE, WORK, Command
 from farm.model.targets import Arch
+from farm.model.runs import Run
+from farm.runs.again import ask_again
+from farm.runs.directory import new_id
 from farm.runs.emulation import require_emulation
-from farm.runs.planner import Order
+from farm.runs.planner import Order, prepare
 from farm.runs.run import make_context
 from farm.steps.build import brought_up, build
 from farm.steps.context import Context, Site, archive
@@ -40,6 +45,11 @@ class Entrance:
     """Not yet made; its `argv` is the command that failed, or that made the wheel."""
     before: tuple[tuple[str, ...], ...] = ()
     """Commands that went before it, for the shell's history."""
+
+    @property
+    def argvs(self) -> tuple[tuple[str, ...], ...]:
+        """All of the commands, in their order."""
+        return (*self.before, self.spec.argv)
 
 
 def entrance(client: docker.DockerClient, kept: Kept) -> Entrance:
@@ -67,6 +77,53 @@ def entrance(client: docker.DockerClient, kept: Kept) -> Entrance:
             job=kept.job,
         )
     )
+
+
+def step_of(run: Run, job: str, wanted: str) -> Phase:
+    """Return at which step to enter `job`: the one `wanted`, else where it failed, else its build.
+
+    Raises UsageError for one that can't be entered.
+    """
+    steps = (Phase.BUILD, Phase.CHECK)
+    if wanted and wanted not in steps:
+        raise UsageError(f"unknown step {wanted!r}{nearest(wanted, steps)}", "Known: build, check.")
+    failed = next((r.phase for r in run.results if r.job == job), "")
+    return Phase.CHECK if (wanted or failed) == Phase.CHECK else Phase.BUILD
+
+
+@contextmanager
+def open_for_shell(client: docker.DockerClient, emit: Emit) -> Iterator[Workshop]:
+    """Give a workshop for a shell, that is of no run."""
+    name = f"builder-{architecture(client)}"
+    image = images.ensure(client, (name,), emit=emit)[name]
+    with open_workshop(client, new_id(), image.id) as workshop:
+        yield workshop
+
+
+def find_entrance(
+    client: docker.DockerClient,
+    workshop: Workshop,
+    run: Run,
+    job: str,
+    step: Phase,
+    emit: Emit,
+) -> Entrance:
+    """Return the entrance to `job` of `run` at `step`: as it failed, if that is kept, else anew.
+
+    Raises FarmError for what keeps it from getting there.
+    """
+    for kept in look(client).kept:
+        if (kept.run, kept.job, kept.step) == (run.id, job, step):
+            found = entrance(client, kept)
+            require_emulation(client, {found.spec.arch} - {architecture(client)}, emit)
+            return found
+    emit(Note(text=f"{job} of run {run.id} is not kept: bringing it up to its {step} anew"))
+    request = ask_again(Path(run.project), Path(run.directory), (job,))
+    order = prepare(request, client)
+    wheel = next((r.wheel for r in run.results if r.job == job and r.wheel), None)
+    there = Path(wheel.path) if wheel and Path(wheel.path).is_file() else None
+    with TemporaryDirectory(prefix="farm-shell-") as directory:
+        return bring_up(order, client, emit, workshop, Path(directory), step=step, wheel=there)
 
 
 def bring_up(
@@ -138,7 +195,7 @@ def opened(workshop: Workshop, entrance: Entrance) -> Iterator[Container]:
     with workshop.container(replace(spec, argv=_IDLE, environment=environment)) as container:
         home = spec.environment.get("HOME", "/")
         owner = int(spec.user.partition(":")[0] or 0)
-        lines = [shlex.join(argv) for argv in (*entrance.before, spec.argv)]
+        lines = [shlex.join(argv) for argv in entrance.argvs]
         text = "".join(f"{line}\n" for line in lines)
         container.put(home, archive({_HISTORY: text.encode()}, owner=owner))
         container.start()
