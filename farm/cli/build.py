@@ -80,7 +80,7 @@ def perform(request: Request, how: Options, *, as_json: bool) -> int:
         progress = Progress(console)
         with progress.shown(tuple(job.id for job in order.plan.jobs)):
             outcome = execute(order, client, progress, how)
-    show_report(console, outcome.report, str(outcome.path))
+    show_report(console, outcome.report, str(outcome.path), project=request.project.root)
     if as_json:
         typer.echo(dump(outcome.report))
     else:

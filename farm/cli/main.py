@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import farm
-from farm.cli import build, doctor, images, plan, test
+from farm.cli import build, doctor, images, logs, plan, report, runs, test
 from farm.model.errors import ExitCode, FarmError
 
 _STDERR = 2
@@ -57,6 +57,9 @@ app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(images.app, name="images")
 app.command("test", epilog=test.EXAMPLES)(test.smoke_test)
+app.command("runs", epilog=runs.EXAMPLES)(runs.runs)
+app.command("report", epilog=report.EXAMPLES)(report.report)
+app.command("logs", epilog=logs.EXAMPLES)(logs.logs)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - click's callback

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from farm.model.errors import FarmError
 
 _ARCHES = ("x86_64", "aarch64", "native", "all")
 _MODES = ("hybrid", "emulated")
@@ -25,12 +28,78 @@ def _pythons() -> list[str]:
     return [*(interpreter.version for interpreter in INTERPRETERS), "all"]
 
 
+def _runs(ctx: typer.Context) -> list[str]:
+    from farm.runs.directory import run_ids
+
+    with suppress(FarmError):
+        return list(run_ids(_project(ctx)))
+    return []
+
+
+def _jobs(ctx: typer.Context) -> list[str]:
+    from farm.model.runs import FETCH
+
+    return [name for name in _logs(ctx) if name != FETCH]
+
+
+def _logs(ctx: typer.Context) -> list[str]:
+    """Return what the run that the command names, or the last one, has logs of."""
+    from farm.runs.directory import find_run
+
+    with suppress(FarmError):
+        run = find_run(_project(ctx), ctx.params.get("run") or "")
+        return [log.name for log in run.logs]
+    return []
+
+
+def _project(ctx: typer.Context) -> Path:
+    """Return the project's directory as far as the command line names it by now."""
+    return Path(ctx.params.get("project") or "")
+
+
 Project = Annotated[
     Path,
     typer.Argument(
         metavar="PROJECT",
         help="A maturin project's directory.",
         show_default="this directory",
+    ),
+]
+ProjectOption = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="The project's directory; by default this one.",
+        show_default=False,
+    ),
+]
+RunId = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        autocompletion=_runs,
+        help="A run's id in farm runs, or a part of it.",
+        show_default="the last one",
+    ),
+]
+RunOption = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        autocompletion=_runs,
+        help="A run's id in farm runs, or a part of it; by default the last one.",
+        show_default=False,
+    ),
+]
+LogName = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB",
+        autocompletion=_logs,
+        help="A job's id, or fetch.",
+        show_default=False,
     ),
 ]
 Arches = Annotated[
@@ -49,23 +118,16 @@ Pythons = Annotated[
         metavar="PYTHON",
         autocompletion=_pythons,
         help="3.12, cp312, 3.14t, all. May be repeated. By default every interpreter that the "
-        "project allows.",
-    ),
-]
-TestPythons = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--py",
-        metavar="PYTHON",
-        autocompletion=_pythons,
-        help="3.12, cp312, 3.14t, all. May be repeated. By default every interpreter that the "
-        "wheel claims.",
+        "project allows, or the wheel claims.",
     ),
 ]
 Only = Annotated[
     list[str] | None,
     typer.Option(
-        "--only", metavar="JOB", help="Just this job, by its id in farm plan. May be repeated."
+        "--only",
+        metavar="JOB",
+        autocompletion=_jobs,
+        help="Just this job, by its id in farm plan. May be repeated.",
     ),
 ]
 Mode = Annotated[

@@ -28,7 +28,7 @@ def smoke_test(
         ),
     ],
     *,
-    py: options.TestPythons = None,
+    py: options.Pythons = None,
     as_json: options.Json = False,
 ) -> int:
     """Smoke-test wheels that already exist.

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -29,11 +30,13 @@ _COMMAND = re.compile(r"(\n\s*)::")
 _REFRESHES_PER_SECOND = 4
 
 
-def make_console() -> Console:
-    """Return the console for all prose: stderr, and only text where NO_COLOR is set."""
-    return Console(
-        stderr=True, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto"
-    )
+def make_console(*, stderr: bool = True) -> Console:
+    """Return the console for all prose: stderr, and only text where NO_COLOR is set.
+
+    With `stderr=False` it is that of results for people, on stdout.
+    """
+    color: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, highlight=False, color_system=color)
 
 
 def say(console: Console, *lines: Text) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _KILO, _TEN = 1000, 10
 
 
@@ -16,6 +16,14 @@ def duration(seconds: float) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in its largest unit: `4 s`, `12 min`, `3 h`, `20 d`."""
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{max(int(seconds), 0)} s"
 
 
 def clock(seconds: float) -> str:

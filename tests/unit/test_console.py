@@ -8,15 +8,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from made_reports import report, result
 from rich.console import Console
 
 from farm.model.errors import FarmError
 from farm.model.events import Emit, ImageProgress, JobLine, JobPhase, Note, Phase, Warned
-from farm.model.plan import Command
-from farm.model.results import CheckResult, JobResult, Report, Status, WheelChecks, WheelFacts
-from farm.model.targets import Arch, Mode
+from farm.model.results import CheckResult, Status, WheelChecks, WheelFacts
 from farm.report.console import Progress, make_console
-from farm.report.excerpt import MAX_LINES, TAIL_LINES, Excerpt
+from farm.report.excerpt import MAX_LINES, TAIL_LINES, Excerpt, coloured, plain
 from farm.report.summary import show_checks, show_error, show_report
 from farm.report.table import Row, render
 from farm.report.words import clock, duration, plural, short, size
@@ -199,6 +198,15 @@ def test_an_excerpt_has_no_control_characters() -> None:
     assert excerpt("\x1b[31mred\x1b[0m\x07", "10%\r100%", "a\tb") == ("red", "100%", "a    b")
 
 
+def test_a_line_that_ends_as_on_windows_is_not_lost() -> None:
+    assert plain("error C2065\r") == "error C2065"
+
+
+def test_colours_stay_and_nothing_else_that_a_terminal_obeys() -> None:
+    line = "10%\r\x1b[2J\x1b[31mred \x1b[1mbold\x1b[0m\x07\x1b]0;title\x1b\\ end"
+    assert coloured(line) == "\x1b[31mred \x1b[1mbold\x1b[0m end\x1b[0m"
+
+
 # The live table
 
 
@@ -321,31 +329,6 @@ def test_github_gets_an_annotation_of_an_error(monkeypatch: pytest.MonkeyPatch) 
 # The closing summary
 
 
-def result(job: str, status: Status, **more: object) -> JobResult:
-    command = Command(image="builder-x86_64", arch=Arch.X86_64, argv=("maturin",), cwd="/src")
-    fields: dict[str, object] = {"mode": Mode.HYBRID, "linker": "zig", "image": "sha256:0"} | more
-    return JobResult(job=job, status=status, command=command, log=f"/logs/{job}.log", **fields)  # type: ignore[arg-type]
-
-
-def report(*jobs: JobResult, **more: object) -> Report:
-    return Report(  # type: ignore[arg-type]
-        **{
-            "run": "r",
-            "farm": "0",
-            "project": "tiny",
-            "version": "0",
-            "source": "",
-            "source_date_epoch": 0,
-            "engine": {},
-            "emulation": {},
-            "images": {},
-            "jobs": jobs,
-            "seconds": 61.0,
-        }
-        | more
-    )
-
-
 def test_the_summary_says_what_was_built_what_failed_where_and_why() -> None:
     wheel = WheelFacts(path="/kept/tiny.whl", sha256="0", size=1_400_000)
     passed = CheckResult(interpreter="3.9", passed=True, seconds=1)
@@ -367,7 +350,8 @@ def test_the_summary_says_what_was_built_what_failed_where_and_why() -> None:
     )
     assert screen.lines == [
         "built",
-        "  a  1.4 MB   1 min 15 s  hybrid  passed on 3.9; excused on 3.15: no wheel of numpy",
+        "  a  1.4 MB  1 min 15 s  hybrid    passed on 3.9",
+        "    excused on 3.15: no wheel of numpy",
         "failed",
         "  b: failed at check: on 3.9: crashed",
         "    wheel, kept to look at: /kept/tiny.whl",
@@ -375,7 +359,8 @@ def test_the_summary_says_what_was_built_what_failed_where_and_why() -> None:
         "cancelled",
         "  c",
         "3.8 is left out: requires-python",
-        "3 jobs in 1 min 01 s: 1 built, 1 failed, 1 cancelled; report: /logs/report.json",
+        "3 jobs in 1 min 01 s: 1 built, 1 failed, 1 cancelled",
+        "report: /logs/report.json",
     ]
 
 
