@@ -11,7 +11,19 @@ import typer
 from typer.core import TyperGroup
 
 import farm
-from farm.cli import build, doctor, images, logs, plan, report, runs, test
+from farm.cli import (
+    build,
+    clean,
+    doctor,
+    images,
+    logs,
+    plan,
+    report,
+    retry,
+    runs,
+    shell,
+    test,
+)
 from farm.model.errors import ExitCode, FarmError
 
 _STDERR = 2
@@ -60,6 +72,9 @@ app.command("test", epilog=test.EXAMPLES)(test.smoke_test)
 app.command("runs", epilog=runs.EXAMPLES)(runs.runs)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("logs", epilog=logs.EXAMPLES)(logs.logs)
+app.command("shell", epilog=shell.EXAMPLES)(shell.shell)
+app.command("retry", epilog=retry.EXAMPLES)(retry.retry)
+app.command("clean", epilog=clean.EXAMPLES)(clean.clean)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - click's callback

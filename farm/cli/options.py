@@ -102,6 +102,23 @@ LogName = Annotated[
         show_default=False,
     ),
 ]
+JobName = Annotated[
+    str,
+    typer.Argument(metavar="JOB", autocompletion=_jobs, help="A job's id, as farm plan has it."),
+]
+Jobs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[JOB]...", autocompletion=_jobs, help="Just these jobs.", show_default=False
+    ),
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep", help="Keep every job's volumes for farm shell, not only a failed one's."
+    ),
+]
 Arches = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -19,15 +18,7 @@ Examples:
 
 
 def retry(
-    job: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[JOB]...",
-            autocompletion=options.complete_jobs,
-            help="Just these jobs.",
-            show_default=False,
-        ),
-    ] = None,
+    job: options.Jobs = None,
     *,
     run: options.RunOption = "",
     project: options.ProjectOption = Path(),

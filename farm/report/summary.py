@@ -62,6 +62,8 @@ def show_report(
     say(console, *(Text(line, style="dim") for line in report.left_out))
     if not report.checked:
         say(console, Text("No wheel was smoke-tested: --no-smoke.", style="yellow"))
+    if report.error:
+        say(console, *_fold(f"No job started: {plain(report.error)}", width))
     told = f"{plural(len(report.jobs), 'job')} in {duration(report.seconds)}"
     say(console, *_fold(f"{told}: {counts(report.jobs) or 'none'}", width))
     say(console, Text(f"report: {short(path)}"))
@@ -107,7 +109,9 @@ def _groups(
                 if project is not None:
                     yield Text(f"  run what failed again: {command('retry', project=project)}")
             case Status.CANCELLED | Status.SKIPPED:
-                yield from (Text(f"  {result.job}") for result in group)
+                for result in group:
+                    why = f": {result.reason}" if result.reason else ""
+                    yield from _fold(f"  {result.job}{why}", width)
 
 
 def _wheels(results: Sequence[JobResult], width: int | None) -> Iterator[Text]:
@@ -145,7 +149,7 @@ def _origin(result: JobResult) -> str:
     """Return on which interpreters a wheel passed, and which run made it if it wasn't this one."""
     passed = " ".join(c.interpreter for c in result.checks if c.passed)
     told = f"passed on {passed}" if passed else "not tested"
-    return f"{told}; from run {result.run}" if result.run else told
+    return f"{told}; from run {result.run}" if result.status is Status.CACHED else told
 
 
 def _excuses(result: JobResult) -> list[str]:
@@ -154,11 +158,14 @@ def _excuses(result: JobResult) -> list[str]:
 
 def _failed(result: JobResult, width: int | None, project: Path | None) -> Iterator[Text]:
     """Return why a job failed, where to read it, and how to look into it."""
-    where = f"  {result.job}: failed at {result.phase}: {plain(result.reason)}"
-    yield from _fold(where, width)
+    tries = f" after {result.attempts} attempts" if result.attempts > 1 else ""
+    cause = f" ({result.cause})" if result.cause else ""
+    where = f"  {result.job}: failed at {result.phase}{tries}{cause}"
+    yield from _fold(f"{where}: {plain(result.reason)}", width)
     if result.wheel is not None:
         yield Text(f"    wheel, kept to look at: {short(result.wheel.path)}")
-    yield Text(f"    log: {short(result.log)}")
+    if result.log:
+        yield Text(f"    log: {short(result.log)}")
     if project is not None:
         yield Text(f"    enter it: {command('shell', result.job, project=project)}")
 

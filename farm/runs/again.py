@@ -42,7 +42,8 @@ def left_to_do(run: Run) -> tuple[str, ...]:
 def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
     """Return the request of the run in `directory`, of `project` as it is now.
 
-    It is for `jobs`, or for all that it was for if there are none. Raises UsageError when that run was no build, and as `read_request`.
+    It is for `jobs`, or for all that it was for if there are none. Raises UsageError when that
+    run was no build, and as `read_request`.
     """
     try:
         asked = _ASKED_TYPE.validate_json((directory / _FILE).read_bytes())

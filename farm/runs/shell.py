@@ -19,8 +19,8 @@ from farm.engine.leftovers import Kept, look
 from farm.model.errors import JobError, UsageError, nearest
 from farm.model.events import Emit, Note, Phase
 from farm.model.plan import SOURCE, WORK, Command
-from farm.model.targets import Arch
 from farm.model.runs import Run
+from farm.model.targets import Arch
 from farm.runs.again import ask_again
 from farm.runs.directory import new_id
 from farm.runs.emulation import require_emulation

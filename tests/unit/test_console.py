@@ -357,7 +357,7 @@ def test_the_summary_says_what_was_built_what_failed_where_and_why() -> None:
         "    wheel, kept to look at: /kept/tiny.whl",
         "    log: /logs/b.log",
         "cancelled",
-        "  c",
+        "  c: interrupted",
         "3.8 is left out: requires-python",
         "3 jobs in 1 min 01 s: 1 built, 1 failed, 1 cancelled",
         "report: /logs/report.json",
