@@ -9,15 +9,15 @@ import typer
 EXAMPLES = """\b
 Examples:
   farm clean                        what runs that were killed left on the engine
-  farm clean --kept                 failed jobs, too, that are kept for farm shell
-  farm clean --cache                wheels of earlier runs, too
+  farm clean --kept                 also the jobs that are kept for farm shell
+  farm clean --cache                also the wheels of earlier runs
 """
 
 
 def clean(
     *,
     kept: Annotated[
-        bool, typer.Option("--kept", help="Also the failed jobs that are kept for farm shell.")
+        bool, typer.Option("--kept", help="Also the jobs that are kept for farm shell.")
     ] = False,
     cache: Annotated[
         bool, typer.Option("--cache", help="Also the wheels that are kept to be taken again.")
@@ -29,7 +29,7 @@ def clean(
     much that is.
     """
     from farm.engine.connection import connect
-    from farm.engine.leftovers import look, reap, release
+    from farm.engine.leftovers import held, reap, release
     from farm.report.words import plural, size
     from farm.runs.cache import user_cache
 
@@ -37,17 +37,16 @@ def clean(
         left = reap(client)
         for run in sorted(left.dead):
             typer.echo(f"removed what run {run} had left")
-        jobs = plural(len(left.kept), "failed job")
-        if kept and left.kept:
+        jobs = plural(len({(each.run, each.job) for each in left.kept}), "job")
+        if kept:
             release(client, left.kept)
-            typer.echo(f"removed {jobs}: {size(sum(each.bytes for each in left.kept))}")
+            typer.echo(f"removed {jobs} kept for farm shell: {size(held(left.kept))}")
         else:
-            held = sum(each.bytes for each in look(client).kept)
-            typer.echo(f"{jobs} kept for farm shell: {size(held)}; --kept removes them")
+            typer.echo(f"{jobs} kept for farm shell: {size(held(left.kept))}; --kept removes them")
     wheels = user_cache()
-    count, held = wheels.size()
+    count, bytes_ = wheels.size()
     if cache:
         wheels.clear()
-        typer.echo(f"removed {plural(count, 'wheel')} from the cache: {size(held)}")
+        typer.echo(f"removed {plural(count, 'wheel')} from the cache: {size(bytes_)}")
     else:
-        typer.echo(f"{plural(count, 'wheel')} in the cache: {size(held)}; --cache removes them")
+        typer.echo(f"{plural(count, 'wheel')} in the cache: {size(bytes_)}; --cache removes them")

@@ -85,4 +85,7 @@ def _run_of(job: str, word: str, project: Path) -> Run:
 
 
 def _jobs(run: Run) -> tuple[str, ...]:
-    return (*(result.job for result in run.results), *(log.name for log in run.logs))
+    from farm.model.runs import FETCH
+
+    logged = (log.name for log in run.logs if log.name != FETCH)
+    return (*(result.job for result in run.results), *logged)

@@ -7,6 +7,7 @@ apart from what others made, and found again after a kill.
 from __future__ import annotations
 
 import codecs
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -118,14 +119,15 @@ class Workshop:
         The container that keeps them is `spec`'s own, never started; `step` is which of the
         job's it is of.
         """
-        size: list[str] = []
-        paths = [mount.path for mount in spec.mounts]
-        measure = ("du", "--summarize", "--total", "--block-size=1", *paths)
+        lines: list[str] = []
+        volumes = {mount.path: mount.volume for mount in spec.mounts}
+        measure = ("du", "--summarize", "--block-size=1", *volumes)
         with self.container(replace(spec, argv=measure, cwd="/", user="0:0", network=False)) as du:
-            du.run(size.append, on_error_line=lambda _: None)
-        total = size[-1].split()[0] if size else "0"
+            du.run(lines.append, on_error_line=lambda _: None)
+        sizes = (line.split(maxsplit=1) for line in lines)
+        told = {volumes[path]: int(size) for size, path in sizes}
         config = self._config(spec)
-        config["Labels"] |= {KEPT_LABEL: total, STEP_LABEL: step}
+        config["Labels"] |= {KEPT_LABEL: json.dumps(told), STEP_LABEL: step}
         with translated("keep a job's volumes"):
             self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
                 config, platform=spec.arch.platform
@@ -207,10 +209,23 @@ class Workshop:
         """Return the labels of what is made for `job`, or for the run as a whole."""
         return {LABEL: "1", RUN_LABEL: self.run, **({JOB_LABEL: job} if job else {})}
 
+    def _mount(self, mount: Mount) -> docker.types.Mount:
+        """Return the mount as the engine wants it.
+
+        The labels are for a volume that is made just now, since it was removed meanwhile: that
+        one, too, is found again.
+        """
+        return docker.types.Mount(
+            mount.path,
+            mount.volume,
+            read_only=mount.read_only,
+            labels=self.labels(""),
+        )
+
     def _config(self, spec: Spec) -> dict[str, Any]:
         api = self.client.api
         host = api.create_host_config(
-            binds=[f"{m.volume}:{m.path}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts],
+            mounts=[self._mount(mount) for mount in spec.mounts],
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             read_only=True,

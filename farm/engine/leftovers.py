@@ -6,6 +6,7 @@ never started: it names them, so that nothing removes them, and it says how to g
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ JOB_LABEL = "farm.job"
 PROBE_LABEL = "farm.probe"
 """On a container of no run, that ends within seconds."""
 KEPT_LABEL = "farm.kept"
-"""On the container that keeps a failed job: the bytes that its volumes hold."""
+"""On the container that keeps a job: the bytes that each of its volumes holds, as JSON."""
 
 STEP_LABEL = "farm.step"
 """On the same container: which of the job's steps it is of."""
@@ -49,8 +50,8 @@ class Kept:
     step: str
     created: float
     """Seconds since the epoch, by the engine's clock."""
-    bytes: int
-    volumes: tuple[str, ...]
+    volumes: Mapping[str, int]
+    """Each with the bytes that it held when the job ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,9 @@ def look(client: docker.DockerClient) -> Leftovers:
             if SENTINEL_LABEL in c["Labels"] and _is_alive(client, c, now)
         }
     kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
-    held = {name for each in kept for name in each.volumes}
+    needed = {name for each in kept for name in each.volumes}
     found = {c["Labels"][RUN_LABEL] for c in containers if not _is_kept(c)}
-    found |= {v["Labels"][RUN_LABEL] for v in volumes if v["Name"] not in held}
+    found |= {v["Labels"][RUN_LABEL] for v in volumes if v["Name"] not in needed}
     return Leftovers(alive=frozenset(alive), dead=frozenset(found - alive), kept=kept)
 
 
@@ -120,16 +121,18 @@ def enforce_quota(client: docker.DockerClient, quota: int) -> tuple[Kept, ...]:
     Returns those that were released.
     """
     kept = look(client).kept
-    excess = sum(each.bytes for each in kept) - quota
-    gone = []
+    count = next(i for i in range(len(kept) + 1) if held(kept[i:]) <= quota)
+    if count:
+        release(client, kept[:count])
+    return kept[:count]
+
+
+def held(kept: Iterable[Kept]) -> int:
+    """Return the bytes that kept jobs hold; what several share counts once."""
+    volumes: dict[str, int] = {}
     for each in kept:
-        if excess <= 0:
-            break
-        gone.append(each)
-        excess -= each.bytes
-    if gone:
-        release(client, gone)
-    return tuple(gone)
+        volumes |= each.volumes
+    return sum(volumes.values())
 
 
 def sweep(client: docker.DockerClient, run: str) -> None:
@@ -159,9 +162,9 @@ def _sweep(client: docker.DockerClient, run: str) -> None:
             others.append(container)
         else:
             _remove_container(client, container["Id"])
-    held = {name for container in others for name in _volumes_of(container)}
+    needed = {name for container in others for name in _volumes_of(container)}
     for volume in _volumes(client, run):
-        if volume["Name"] not in held:
+        if volume["Name"] not in needed:
             with suppress(NotFound):
                 client.api.remove_volume(volume["Name"], force=True)
 
@@ -193,8 +196,7 @@ def _kept(container: Mapping[str, Any]) -> Kept:
         job=labels.get(JOB_LABEL, ""),
         step=labels.get(STEP_LABEL, ""),
         created=float(container["Created"]),
-        bytes=int(labels[KEPT_LABEL]),
-        volumes=_volumes_of(container),
+        volumes=dict.fromkeys(_volumes_of(container), 0) | json.loads(labels[KEPT_LABEL]),
     )
 
 

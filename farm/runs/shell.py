@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import docker
 
@@ -34,7 +35,8 @@ from farm.wheels.archive import read_wheel
 
 _IDLE = ("sleep", "infinity")
 _HISTORY = ".bash_history"
-_SHELL = "bash"
+_SHELL = ("bash", "--norc")
+"""The image's own settings would replace the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ def entrance(client: docker.DockerClient, kept: Kept) -> Entrance:
             argv=tuple(config["Cmd"]),
             cwd=config["WorkingDir"],
             environment=dict(pair.split("=", 1) for pair in config["Env"]),
-            mounts=tuple(_mount(bind) for bind in host["Binds"]),
+            mounts=tuple(_mount(mount) for mount in host["Mounts"]),
             limits=Limits(
                 memory=host["Memory"],
                 cpus=host["NanoCpus"] / 1e9,
@@ -202,9 +204,8 @@ def opened(workshop: Workshop, entrance: Entrance) -> Iterator[Container]:
         yield container
 
 
-def _mount(bind: str) -> Mount:
-    volume, path, access = bind.split(":")
-    return Mount(volume=volume, path=path, read_only=access == "ro")
+def _mount(told: Mapping[str, Any]) -> Mount:
+    return Mount(volume=told["Source"], path=told["Target"], read_only=told.get("ReadOnly", False))
 
 
 def shell_argv(container: Container, command: Sequence[str], *, terminal: bool) -> tuple[str, ...]:
@@ -217,5 +218,5 @@ def shell_argv(container: Container, command: Sequence[str], *, terminal: bool) 
         *(("--tty",) if terminal else ()),
         *("--workdir", container.spec.cwd, "--user", container.spec.user),
         container.identity,
-        *(command or (_SHELL,)),
+        *(command or _SHELL),
     )
