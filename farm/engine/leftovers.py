@@ -6,7 +6,6 @@ never started: it names them, so that nothing removes them, and it says how to g
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import docker
 import requests
 from docker.errors import APIError, NotFound
+from pydantic import TypeAdapter, ValidationError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from farm.engine.errors import translated
@@ -32,6 +32,7 @@ KEPT_LABEL = "farm.kept"
 STEP_LABEL = "farm.step"
 """On the same container: which of the job's steps it is of."""
 
+_SIZES = TypeAdapter(dict[str, int])
 _GRACE = 60.0
 """Seconds that a sentinel which its engine took down has to come back."""
 _STRAY = 600.0
@@ -196,8 +197,16 @@ def _kept(container: Mapping[str, Any]) -> Kept:
         job=labels.get(JOB_LABEL, ""),
         step=labels.get(STEP_LABEL, ""),
         created=float(container["Created"]),
-        volumes=dict.fromkeys(_volumes_of(container), 0) | json.loads(labels[KEPT_LABEL]),
+        volumes=dict.fromkeys(_volumes_of(container), 0) | _sizes(labels[KEPT_LABEL]),
     )
+
+
+def _sizes(text: str) -> dict[str, int]:
+    """Return what the label of a kept container tells; another version's may tell nothing."""
+    try:
+        return _SIZES.validate_json(text)
+    except ValidationError:
+        return {}
 
 
 def _volumes_of(container: Mapping[str, Any]) -> tuple[str, ...]:
