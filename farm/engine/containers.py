@@ -18,6 +18,7 @@ from typing import IO, Any
 import docker
 import requests
 from docker.errors import APIError, NotFound
+from docker.types import LogConfig, Ulimit
 
 from farm.engine.errors import translated
 from farm.engine.leftovers import JOB_LABEL, KEPT_LABEL, LABEL, RUN_LABEL, STEP_LABEL, sweep
@@ -235,6 +236,8 @@ class Workshop:
             memswap_limit=spec.limits.memory,
             nano_cpus=int(spec.limits.cpus * 1e9),
             pids_limit=spec.limits.pids,
+            ulimits=[Ulimit(name="core", soft=0, hard=0)],
+            log_config=LogConfig(type="none"),  # what is said is read by `attach`, kept by the run
             init=True,
         )
         config: dict[str, Any] = api.create_container_config(

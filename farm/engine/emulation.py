@@ -41,6 +41,8 @@ FLAGS = "OPF"
 _ELF_64_LSB = b"\x7fELF\x02\x01\x01"
 _EXECUTABLE = b"\x02\x00"
 _DEADLINE = 60
+_MEMORY = 256 << 20
+_PIDS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +310,9 @@ def _run(
             security_opt=["no-new-privileges"],
             read_only=True,
             network_mode="none",
+            mem_limit=_MEMORY,
+            memswap_limit=_MEMORY,
+            pids_limit=_PIDS,
         ),
     )
     try:

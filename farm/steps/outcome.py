@@ -26,6 +26,8 @@ _PANIC = re.compile(r"thread '.*' .*panicked at ")
 _CAUSE = re.compile(r"(?:Caused by|[Cc]ause): +(.*)")
 _TRIED_AGAIN = "warning: spurious network error"
 """How cargo tells of a failure that it is not ended by."""
+_NO_PROCESS = "Resource temporarily unavailable"
+"""EAGAIN: what fork and clone give at the limit of a container's processes, pids.max."""
 _UV = "\u2570\u2500\u25b6 "
 """What uv writes before its explanation, which goes on over indented lines."""
 
@@ -141,7 +143,8 @@ class Reasons:
     def summary(self) -> str:
         """The first compiler error, else what uv explains, else the last cause, else line."""
         compiler = f"{self._compiler}: {self._script}" if self._script else self._compiler
-        return compiler or " ".join(self._uv) or self._cause or self._last
+        told = compiler or " ".join(self._uv) or self._cause or self._last
+        return f"{told}; is limits.pids too few?" if _NO_PROCESS in told else told
 
 
 def _ends(line: str) -> str:

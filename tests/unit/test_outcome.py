@@ -150,3 +150,8 @@ def test_a_line_of_any_length_is_told_by_its_ends() -> None:
     assert reasons.summary.startswith("error: linking failed")
     assert reasons.summary.endswith("at last")
     assert len(reasons.summary) < 3000
+
+
+def test_a_process_that_could_not_be_made_points_at_the_limit() -> None:
+    reasons = told("cc: fork: Resource temporarily unavailable")
+    assert "limits.pids" in failure(Ended(code=1), reasons, BUILD).message
