@@ -4,41 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 from conftest import Farm
+from seen import containers_seen
 
 pytestmark = pytest.mark.docker
 
 Project = Callable[[str], Path]
-
-
-@contextmanager
-def containers_seen() -> Iterator[list[dict[str, Any]]]:
-    """Collect what the engine says of each container of the farm's that starts in the block."""
-    seen: list[dict[str, Any]] = []
-    client = docker.from_env()
-    events = client.events(decode=True, filters={"type": "container", "label": "farm=1"})
-
-    def listen() -> None:
-        created = (event["id"] for event in events if event["Action"] == "create")
-        seen.extend(map(client.api.inspect_container, created))
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        events.close()
-        thread.join()
-        client.close()
 
 
 def left_on_engine(run: str) -> list[str]:
@@ -71,27 +48,6 @@ def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project
         "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
     ]
     assert left_on_engine(report["run"]) == []
-
-
-def test_containers_are_closed_in(farm: Farm, project: Project) -> None:
-    place = project("tiny")
-    with containers_seen() as seen:
-        farm("build", place, "--arch", "native", "--py", "3.13").succeeded()
-    networked = []
-    for container in seen:
-        host = container["HostConfig"]
-        if not container["Config"]["Labels"].get("farm.run"):
-            continue
-        assert host["CapDrop"] == ["ALL"]
-        assert host["ReadonlyRootfs"]
-        assert host["SecurityOpt"] == ["no-new-privileges"]
-        assert host["PidsLimit"] > 0
-        assert host["Memory"] == host["MemorySwap"] > 0
-        assert not host["Binds"]
-        assert all(mount["Source"].startswith("farm-") for mount in host.get("Mounts", ()))
-        if host["NetworkMode"] != "none":
-            networked.append(container["Config"]["Cmd"][:2])
-    assert networked == [["cargo", "fetch"]]
 
 
 def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, project: Project) -> None:
