@@ -30,6 +30,7 @@ def plan(
     Lists each job, and under it the commands that it runs in its containers.
     """
     from farm.engine.connection import connect
+    from farm.model.secrets import without_secrets
     from farm.report.json import dump
     from farm.report.text import plan_text
     from farm.runs.planner import Selectors, prepare, read_request
@@ -39,5 +40,5 @@ def plan(
     )
     request = read_request(project, selectors)
     with connect() as client:
-        made = prepare(request, client).plan
+        made = without_secrets(prepare(request, client).plan)
     typer.echo(dump(made) if as_json else plan_text(made))

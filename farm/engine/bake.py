@@ -23,6 +23,7 @@ from farm.bases import debian
 from farm.bases.recipes import BAKE_FILE, Recipe
 from farm.host.certificates import bundle
 from farm.model.errors import SurroundingsError
+from farm.model.secrets import redactor
 
 Say = Callable[[str], None]
 
@@ -146,11 +147,12 @@ class Oven:
         second.write_text(json.dumps({"target": {folder: whole}}))
         files: list[str | Path] = [recipes_directory() / BAKE_FILE, second]
         last: deque[str] = deque(maxlen=20)
+        hide = redactor(_proxies())
         try:
             for line in self._whales.buildx.bake(
                 [folder], files=files, builder="default", progress="plain", stream_logs=True
             ):
-                _tell(line.rstrip(), last, say)
+                _tell(hide(line.rstrip()), last, say)
         except DockerException as error:
             raise SurroundingsError(
                 f"{name} could not be made; the last lines were:\n" + "\n".join(last),

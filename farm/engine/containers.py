@@ -25,6 +25,7 @@ from farm.engine.leftovers import JOB_LABEL, KEPT_LABEL, LABEL, RUN_LABEL, STEP_
 from farm.engine.sentinel import Sentinel
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.failures import Ended
+from farm.model.secrets import redactor, without_secrets
 from farm.model.targets import Arch
 from farm.wheels.entries import MAX_UNPACKED
 
@@ -118,7 +119,7 @@ class Workshop:
         """Keep the volumes of `spec` beyond the end of the run, for who wants to look into them.
 
         The container that keeps them is `spec`'s own, never started; `step` is which of the
-        job's it is of.
+        job's it is of. What the environment holds of secrets is not kept.
         """
         lines: list[str] = []
         volumes = {mount.path: mount.volume for mount in spec.mounts}
@@ -127,7 +128,7 @@ class Workshop:
             du.run(lines.append, on_error_line=lambda _: None)
         sizes = (line.split(maxsplit=1) for line in lines)
         told = {volumes[path]: int(size) for size, path in sizes}
-        config = self._config(spec)
+        config = self._config(without_secrets(spec))
         config["Labels"] |= {KEPT_LABEL: json.dumps(told), STEP_LABEL: step}
         with translated("keep a job's volumes"):
             self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
@@ -261,6 +262,7 @@ class Container:
         self._api = workshop.client.api
         self.identity = identity
         self.spec = spec
+        self._redact = redactor(spec.environment)
 
     def put(self, path: str, archive: IO[bytes]) -> None:
         """Unpack a tar archive at `path`, which lies in one of the container's volumes."""
@@ -282,7 +284,7 @@ class Container:
         self.start()
         with self._deadline() as timer:
             with self._asked("read a container's output"):
-                _read_lines(stream, on_line, on_error_line or on_line)
+                _read_lines(stream, *map(self._discreet, (on_line, on_error_line or on_line)))
             with self._asked("wait for a container"):
                 code = int(self._api.wait(self.identity)["StatusCode"])
                 state = self._api.inspect_container(self.identity)["State"]
@@ -306,7 +308,7 @@ class Container:
             stream = self._api.exec_start(identity, stream=True, demux=True)
         with self._deadline() as timer:
             with self._asked("read a process's output"):
-                _read_lines(stream, on_line, on_error_line or on_line)
+                _read_lines(stream, *map(self._discreet, (on_line, on_error_line or on_line)))
             with self._asked("ask how a process ended"):
                 code = self._api.exec_inspect(identity)["ExitCode"]
                 state = self._api.inspect_container(self.identity)["State"]
@@ -333,6 +335,10 @@ class Container:
                 archive.write(chunk)
         archive.seek(0)
         return archive
+
+    def _discreet(self, listener: OnLine) -> OnLine:
+        """Return `listener` behind the one door of what a container says: no secret passes."""
+        return lambda line: listener(self._redact(line))
 
     @contextmanager
     def _asked(self, what: str) -> Iterator[None]:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 
 from farm.model.failures import Cause
+from farm.model.secrets import redact
 
 
 class ExitCode(IntEnum):
@@ -28,16 +29,17 @@ class FarmError(Exception):
 
     `message` says what failed and where; `remedy` what to do next, as one or more whole
     sentences or commands (empty when there is nothing that the user could do). `cause` is of
-    the kind that the class names, unless it is known better.
+    the kind that the class names, unless it is known better. Both are shown without the
+    passwords of URLs, which come with what other programs say.
     """
 
     exit_code = ExitCode.JOB_FAILED
     cause = Cause.OTHER
 
     def __init__(self, message: str, remedy: str = "", *, cause: Cause | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message = redact(message)
+        self.remedy = redact(remedy)
+        super().__init__(self.message)
         self.cause = cause or self.cause
 
 

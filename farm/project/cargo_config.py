@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from farm.model.errors import UsageError
+from farm.model.secrets import redact
 from farm.project.disk import readable
 from farm.project.toml import Table, read_toml
 
@@ -90,12 +91,12 @@ def fetch_config(root: Path, directory: Path, container_root: str) -> CargoConfi
     arguments: list[str] = []
     left_out: list[str] = []
     for key, (file, value) in sorted(_merged(root, directory).items()):
-        name = ".".join(map(_key, key))
+        name = redact(".".join(map(_key, key)))
         if not _allowed(key):
             if key[0] in {"source", "registries", "registry", "patch"}:
                 left_out.append(f"{name} in {file} is not used for fetching")
             continue
-        if _secret(value):
+        if any(map(_secret, (*key, value))):
             left_out.append(f"{name} in {file} holds credentials and is not used for fetching")
             continue
         passed = value

@@ -15,6 +15,7 @@ from farm.model.events import JobPhase, Phase, Warned
 from farm.model.failures import Cause
 from farm.model.plan import Build, Job
 from farm.model.results import CheckResult, JobResult, Status, WheelFacts
+from farm.model.secrets import without_secrets
 from farm.runs.cache import user_cache
 from farm.runs.directory import append_result
 from farm.steps.build import build, fewer_jobs
@@ -203,7 +204,7 @@ class JobRunner:
             run=self.context.workshop.run,
             mode=progress.how.mode,
             linker=progress.how.linker,
-            command=progress.how.command,
+            command=without_secrets(progress.how.command),
             image=self.context.images[progress.how.command.image].id,
             log=str(self.context.log_path(progress.job.id)),
             seconds=progress.seconds,
@@ -230,7 +231,7 @@ def skipped(job: Job, why: str) -> JobResult:
         status=Status.SKIPPED,
         mode=job.build.mode,
         linker=job.build.linker,
-        command=job.build.command,
+        command=without_secrets(job.build.command),
         attempts=0,
         reason=why,
     )

@@ -20,6 +20,7 @@ from farm.model.errors import ExitCode, FarmError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
 from farm.model.plan import Job
 from farm.model.results import JobResult, Report
+from farm.model.secrets import redact
 from farm.model.targets import Arch, Mode
 from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
@@ -284,7 +285,7 @@ def _engine(client: docker.DockerClient) -> dict[str, str]:
     try:
         version = client.version()
     except (APIError, requests.RequestException) as error:
-        return {"error": str(error)}
+        return {"error": redact(str(error))}
     return {
         "version": str(version["Version"]),
         "arch": str(Arch.parse(version["Arch"])),

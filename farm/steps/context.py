@@ -19,6 +19,7 @@ from farm.engine.images import Image
 from farm.host.certificates import VARIABLES, bundle
 from farm.model.events import Emit, JobLine
 from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Command
+from farm.model.secrets import redact
 from farm.model.settings import Settings
 from farm.model.targets import Arch
 
@@ -184,8 +185,8 @@ class Log:
         self._emit(JobLine(job=self._job, line=line))
 
     def command(self, command: Command) -> None:
-        """Write what is about to run, so that it can be pasted."""
-        self(f"$ cd {command.cwd} && {shlex.join(command.argv)}")
+        """Write what is about to run, so that it can be pasted, but for passwords."""
+        self(redact(f"$ cd {command.cwd} && {shlex.join(command.argv)}"))
 
 
 def network_environment(place: str) -> dict[str, str]:
