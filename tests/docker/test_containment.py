@@ -133,7 +133,8 @@ def require_closed_in(containers: list[dict[str, Any]]) -> None:
         assert host["Memory"] == host["MemorySwap"] > 0
         assert "host" not in (host["PidMode"], host["UTSMode"], host["UsernsMode"])
         assert host["IpcMode"] in ("private", "none")
-        assert all(bind.startswith("farm-") for bind in host["Binds"] or ())
+        assert not host["Binds"]
+        assert all(mount["Source"].startswith("farm-") for mount in host.get("Mounts") or ())
         assert {mount["Type"] for mount in container["Mounts"]} <= {"volume"}
         sentinel = "farm.sentinel" in config["Labels"]
         assert sentinel or host["LogConfig"]["Type"] == "none"
