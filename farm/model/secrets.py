@@ -22,7 +22,13 @@ Linear: what it reads ends before the next `://`, as the next does.
 """
 _QUOTED = re.compile(r"%3a%2f%2f(?:[^\s/?#\"<>%]|%(?!2f|40))*%40", re.IGNORECASE)
 """The same in a URL that is itself a part of another."""
-_NAME = re.compile(r"token|passw|secret|credential|api_?key|private_?key", re.IGNORECASE)
+_NAME = re.compile(
+    r"passw(?:or)?d|passphrase"
+    r"|(?:^|[_-])(?:token|secret|credentials?|pat|(?:api|access|private|signing)[_-]?key)"
+    r"(?:$|[_-](?!provider))",
+    re.IGNORECASE,
+)
+"""Variables that hold a secret; TOKENIZERS_PARALLELISM and cargo's CREDENTIAL_PROVIDERS do not."""
 _LEAST = 6
 """Characters of a secret that is looked for by itself: a shorter one is part of many words."""
 _LONG = 16

@@ -91,6 +91,19 @@ def test_what_a_program_was_given_it_does_not_tell(name: str, value: str, secret
     assert secret not in hide(f"{name}={value}")
 
 
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *(("PGPASSWORD", True), ("GH_TOKEN", True), ("TOKEN", True), ("AWS_ACCESS_KEY_ID", True)),
+        *(("API_KEY", True), ("CARGO_REGISTRIES_MY_TOKEN", True), ("GITHUB_PAT", True)),
+        *(("PATH", False), ("TOKENIZERS_PARALLELISM", False), ("GIT_AUTHOR_NAME", False)),
+        ("CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS", False),
+    ],
+)
+def test_a_secret_is_told_by_the_name_of_its_variable(name: str, secret: bool) -> None:  # noqa: FBT001
+    assert without_secrets({name: "value"}) == {name: "***" if secret else "value"}
+
+
 def test_short_words_and_names_of_users_stay() -> None:
     hide = redactor({"HTTPS_PROXY": "http://builder:me@proxy", "TOKEN": "1"})
     assert hide("1 builder for me") == "1 builder for me"
