@@ -8,12 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from seen import remove_what_is_left
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -74,10 +75,16 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function that copies a project of `tests/projects` to where a test may change it."""
+def project(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Give a function that copies a project of `tests/projects` to where a test may change it.
+
+    What the runs of such a copy have left on the engine is removed in the end.
+    """
 
     def copy(name: str) -> Path:
         return Path(shutil.copytree(PROJECTS / name, tmp_path / name, symlinks=True))
 
-    return copy
+    yield copy
+    runs = [path.name for path in tmp_path.glob("**/.farm/runs/2*")]
+    if runs:
+        remove_what_is_left(runs)

@@ -1,9 +1,9 @@
-"""What the engine says of the farm's containers while they are there."""
+"""What the farm's runs have on the engine, looked at and cleared away by tests."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,4 +32,18 @@ def containers_seen() -> Iterator[list[dict[str, Any]]]:
     finally:
         events.close()
         thread.join()
+        client.close()
+
+
+def remove_what_is_left(runs: Iterable[str]) -> None:
+    """Remove the containers and volumes of `runs`, such as those that keep a failed job."""
+    client = docker.from_env()
+    try:
+        for run in runs:
+            wanted = {"label": f"farm.run={run}"}
+            for container in client.containers.list(all=True, filters=wanted):
+                container.remove(force=True, v=True)
+            for volume in client.volumes.list(filters=wanted):
+                volume.remove(force=True)
+    finally:
         client.close()

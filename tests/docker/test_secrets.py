@@ -119,11 +119,8 @@ def surroundings(tmp_path: Path, planted: Planted, index: str) -> dict[str, str]
 
 
 @pytest.fixture
-def place(project: Project, planted: Planted, index: str) -> Iterator[Path]:
-    """Give a repository whose files and settings hold secrets, and which shows what it gets.
-
-    What its runs kept on the engine is removed in the end.
-    """
+def place(project: Project, planted: Planted, index: str) -> Path:
+    """Return a repository whose files and settings hold secrets, and which shows what it gets."""
     place = project("program")
     (place / "build.rs").write_text(SHOWS_ALL)
     (place / ".gitignore").write_text(".env\n.netrc\n")
@@ -144,21 +141,7 @@ def place(project: Project, planted: Planted, index: str) -> Iterator[Path]:
     remote = f"https://me:{planted('.git/config')}@example.com/program"
     for arguments in (("init", "--quiet"), ("remote", "add", "origin", remote)):
         subprocess.run(["git", *arguments], cwd=place, check=True)
-    yield place
-    remove_what_is_kept([path.name for path in (place / ".farm" / "runs").glob("2*")])
-
-
-def remove_what_is_kept(runs: list[str]) -> None:
-    client = docker.from_env()
-    try:
-        for run in runs:
-            wanted = {"label": f"farm.run={run}"}
-            for container in client.containers.list(all=True, filters=wanted):
-                container.remove(force=True, v=True)
-            for volume in client.volumes.list(filters=wanted):
-                volume.remove(force=True)
-    finally:
-        client.close()
+    return place
 
 
 @contextmanager
