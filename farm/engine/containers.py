@@ -10,7 +10,7 @@ import codecs
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -90,8 +90,9 @@ def open_workshop(client: docker.DockerClient, run: str, image: str) -> Iterator
         sentinel.start()
         yield workshop
     finally:
+        with suppress(SurroundingsError):  # the engine is gone: the next run removes what is left
+            workshop.close()
         sentinel.stop()
-        workshop.close()
 
 
 @dataclass(kw_only=True)

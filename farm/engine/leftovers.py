@@ -35,9 +35,11 @@ STEP_LABEL = "farm.step"
 _SIZES = TypeAdapter(dict[str, int])
 _GRACE = 60.0
 """Seconds that a sentinel which its engine took down has to come back."""
+_START = 10.0
+"""Seconds that a sentinel may take to start; one that is removed meanwhile is made again."""
 _STRAY = 600.0
 """Seconds after which a probe has lost its controller."""
-_SWEEP_SECONDS = 60.0
+_SWEEP_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,10 @@ class Leftovers:
     """Runs that ended without removing all that they made."""
     kept: tuple[Kept, ...]
     """Oldest first."""
+    containers: tuple[str, ...]
+    """Ids of those of the dead runs."""
+    volumes: tuple[str, ...]
+    """Names of those of the dead runs, but what is kept."""
 
 
 def look(client: docker.DockerClient) -> Leftovers:
@@ -77,28 +83,31 @@ def look(client: docker.DockerClient) -> Leftovers:
         volumes = _volumes(client)
         containers = _containers(client)
         now = _clock(client)
-        alive = {
-            c["Labels"][RUN_LABEL]
-            for c in containers
-            if SENTINEL_LABEL in c["Labels"] and _is_alive(client, c, now)
-        }
+        sentinels = [c for c in containers if SENTINEL_LABEL in c["Labels"]]
+        alive = {c["Labels"][RUN_LABEL] for c in sentinels if _is_alive(client, c, now)}
     kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
     needed = {name for each in kept for name in each.volumes}
-    found = {c["Labels"][RUN_LABEL] for c in containers if not _is_kept(c)}
-    found |= {v["Labels"][RUN_LABEL] for v in volumes if v["Name"] not in needed}
-    return Leftovers(alive=frozenset(alive), dead=frozenset(found - alive), kept=kept)
+    lost = [c for c in containers if not _is_kept(c) and c["Labels"][RUN_LABEL] not in alive]
+    waste = [v for v in volumes if v["Name"] not in needed and v["Labels"][RUN_LABEL] not in alive]
+    return Leftovers(
+        alive=frozenset(alive),
+        dead=frozenset(thing["Labels"][RUN_LABEL] for thing in (*lost, *waste)),
+        kept=kept,
+        containers=tuple(container["Id"] for container in lost),
+        volumes=tuple(volume["Name"] for volume in waste),
+    )
 
 
 def reap(client: docker.DockerClient) -> Leftovers:
     """Remove what dead runs left, and return what was found before that.
 
-    What a living run, or another program, has on the engine is not touched.
+    What a living run, or another program, has on the engine is not touched. Only what was seen is
+    removed: of a run that was just about to live there may be more by then.
     """
     found = look(client)
-    for run in sorted(found.dead):
-        sweep(client, run)
-    now = _clock(client)
-    with translated("remove what a probe left"):
+    with translated("remove what runs left"):
+        _remove_seen(client, found)
+        now = _clock(client)
         for container in client.api.containers(all=True, filters={"label": [PROBE_LABEL]}):
             if now - container["Created"] > _STRAY:
                 _remove_container(client, container["Id"])
@@ -137,11 +146,7 @@ def held(kept: Iterable[Kept]) -> int:
 
 
 def sweep(client: docker.DockerClient, run: str) -> None:
-    """Remove every container and volume of one run from the engine, but what is kept of it.
-
-    A container that the engine was still making, as the run was interrupted, keeps its volumes
-    in use before it can be listed; so what is in use is tried again for a while.
-    """
+    """Remove what one run has on the engine, but its sentinel and what is kept of it."""
     with translated("remove what a run left"):
         _sweep(client, run)
 
@@ -150,24 +155,43 @@ def _in_use(error: BaseException) -> bool:
     return isinstance(error, APIError) and error.status_code == requests.codes.conflict
 
 
-@retry(
+_patiently = retry(
     retry=retry_if_exception(_in_use),
     stop=stop_after_delay(_SWEEP_SECONDS),
     wait=wait_fixed(0.5),
-    reraise=True,
+    retry_error_callback=lambda _: None,
 )
+"""A container that the engine was still making, as its controller was interrupted or died, keeps
+its volumes in use before it can be listed. What is in use for longer is left to the next run."""
+
+
+@_patiently
+def _remove_seen(client: docker.DockerClient, found: Leftovers) -> None:
+    late = {identity for identity in look(client).containers if identity not in found.containers}
+    for identity in (*found.containers, *late):
+        _remove_container(client, identity)
+    for name in found.volumes:
+        _remove_volume(client, name)
+
+
+@_patiently
 def _sweep(client: docker.DockerClient, run: str) -> None:
     others = []
     for container in _containers(client):
-        if _is_kept(container) or container["Labels"][RUN_LABEL] != run:
+        labels = container["Labels"]
+        if _is_kept(container) or labels[RUN_LABEL] != run:
             others.append(container)
-        else:
+        elif SENTINEL_LABEL not in labels:
             _remove_container(client, container["Id"])
     needed = {name for container in others for name in _volumes_of(container)}
     for volume in _volumes(client, run):
         if volume["Name"] not in needed:
-            with suppress(NotFound):
-                client.api.remove_volume(volume["Name"], force=True)
+            _remove_volume(client, volume["Name"])
+
+
+def _remove_volume(client: docker.DockerClient, name: str) -> None:
+    with suppress(NotFound):
+        client.api.remove_volume(name, force=True)
 
 
 def _remove_container(client: docker.DockerClient, identity: str) -> None:
@@ -215,6 +239,8 @@ def _volumes_of(container: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _is_alive(client: docker.DockerClient, container: Mapping[str, Any], now: float) -> bool:
     """Tell whether a sentinel stands for a controller; see `farm.engine.sentinel`."""
+    if container["State"] == "created":
+        return bool(now - container["Created"] < _START)
     if container["State"] != "exited":
         return bool(container["State"] == "running")
     try:

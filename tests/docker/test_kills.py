@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from farm.engine.leftovers import RUN_LABEL
+from farm.engine.leftovers import RUN_LABEL, reap
 from farm.model.targets import Arch, Interpreter, Target
 from farm.wheels.audit import audit
 
@@ -119,7 +119,7 @@ def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
     last = start(place, *ONE)
     _, said = last.communicate(timeout=PATIENCE)
     assert last.returncode == 0, said
-    assert left(engine, place) == []
+    wait_for(lambda: reap(engine) and left(engine, place) == [])
     assert [path.name for path in (place / "dist").iterdir()] == [
         "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
     ]
