@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,6 @@ class Sentinel:
     labels: Mapping[str, str]
     _stopping: threading.Event = field(default_factory=threading.Event)
     _watch: threading.Thread | None = None
-    _identity: str = ""
 
     def start(self) -> None:
         """Start it. It is started anew whenever it ends, as it does when the engine restarts.
@@ -67,7 +67,8 @@ class Sentinel:
     def stop(self) -> None:
         """Let it end, and remove it; an engine that is gone has nothing to remove."""
         self._stopping.set()
-        self._remove()
+        with suppress(APIError, requests.RequestException):  # the next run removes what is left
+            self._clear()
         if self._watch is not None:
             self._watch.join(timeout=10)
 
@@ -85,13 +86,12 @@ class Sentinel:
                 sleep=sleep_using_event(self._stopping),
             )
             try:
-                self._remove()
                 held = attempts(self._hold)
             except RetryError:
                 return  # the run fails by itself, with what it last asked of the engine
 
     def _hold(self) -> socket.SocketIO:
-        """Make a sentinel, take hold of its input, and start it; return the connection."""
+        """Make a sentinel in place of an older one, hold its input and start it."""
         api = self.client.api
         config: dict[str, Any] = api.create_container_config(
             image=self.image,
@@ -112,20 +112,23 @@ class Sentinel:
                 init=True,
             ),
         )
+        self._clear()
         created = api.create_container_from_config(config)  # type: ignore[no-untyped-call]
-        self._identity = created["Id"]
-        held: socket.SocketIO = api.attach_socket(
-            self._identity, params={"stdin": 1, "stdout": 1, "stream": 1}
-        )
-        held._sock.settimeout(None)  # type: ignore[attr-defined]  # noqa: SLF001 - it is silent for hours
-        api.start(self._identity)
+        with ExitStack() as unless_started:
+            held: socket.SocketIO = unless_started.enter_context(
+                api.attach_socket(created["Id"], params={"stdin": 1, "stdout": 1, "stream": 1})
+            )
+            held._sock.settimeout(None)  # type: ignore[attr-defined]  # noqa: SLF001 - it is silent for hours
+            api.start(created["Id"])
+            unless_started.pop_all()
         return held
 
-    def _remove(self) -> None:
-        try:
-            self.client.api.remove_container(self._identity, force=True, v=True)
-        except (NotFound, APIError, requests.RequestException):
-            return  # gone with its engine; the next run removes what is left of it
+    def _clear(self) -> None:
+        """Remove every sentinel of the run."""
+        wanted = [*(f"{key}={value}" for key, value in self.labels.items()), SENTINEL_LABEL]
+        for container in self.client.api.containers(all=True, filters={"label": wanted}):
+            with suppress(NotFound):
+                self.client.api.remove_container(container["Id"], force=True, v=True)
 
 
 def _wait_for_end(held: socket.SocketIO) -> None:

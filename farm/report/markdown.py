@@ -37,6 +37,8 @@ def markdown(run: Run, tail: Tail) -> str:
     blocks = [f"## {_headline(run)}"]
     if report and not report.checked:
         blocks.append("No wheel was smoke-tested: `--no-smoke`.")
+    if report and report.error:
+        blocks.append(f"No job started: {_text(plain(report.error))}")
     if made:
         blocks.append(
             _table(("Wheel", "Mode", "Time", "Size", "Checks", "sha256"), map(_row, made))
@@ -81,7 +83,9 @@ def _checks(result: JobResult) -> str:
 
 
 def _failure(result: JobResult, tail: Sequence[str]) -> Iterator[str]:
-    yield f"### {_code(result.job)} failed at {_text(result.phase)}"
+    tries = f" after {result.attempts} attempts" if result.attempts > 1 else ""
+    cause = f": {_text(result.cause)}" if result.cause else ""
+    yield f"### {_code(result.job)} failed at {_text(result.phase)}{tries}{cause}"
     yield _text(plain(result.reason))
     if tail:
         yield _details("The end of its log", _block(tail))
