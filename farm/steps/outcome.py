@@ -39,7 +39,7 @@ _CRASHED = "|".join(str(int(number)) for number in _CRASHES)
 _SIGNS = {
     Cause.ROOM: re.compile(r"No space left on device|Disk quota exceeded"),
     Cause.MEMORY: re.compile(
-        r"\(signal: 9, SIGKILL"  # cargo, of a compiler or a build script
+        r"\bsignal: 9(?:, | \()SIGKILL"  # cargo, of a compiler or a script; maturin, of cargo
         r"|Killed signal terminated program|terminated with signal 9 "  # gcc, collect2
         r"|unable to execute command: Killed"  # clang
         r"|: out of memory allocating|virtual memory exhausted|memory exhausted$"  # gcc, ld
@@ -50,7 +50,7 @@ _SIGNS = {
     ),
     Cause.QEMU: re.compile(
         r"uncaught target signal|QEMU internal SIG|qemu\S*: .*[Aa]ssert"
-        rf"|\(signal: (?:{_CRASHED}), SIG"  # cargo and maturin
+        rf"|\bsignal: (?:{_CRASHED})(?:, | \()SIG"  # cargo; maturin
         r"|rustc interrupted by SIG"
         rf"|terminated with signal (?:{_CRASHED}) "  # collect2
         r"|(?:Segmentation fault|Illegal instruction|Bus error|Trace/breakpoint trap)"

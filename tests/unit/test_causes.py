@@ -70,6 +70,7 @@ def test_quoted_source_may_say_anything(quoted: str) -> None:
     "line",
     [
         "process didn't exit successfully: `/work/build-script-build` (signal: 9, SIGKILL: kill)",
+        'Cargo build finished with "signal: 9 (SIGKILL)": `env -u CARGO "cargo" "rustc"`',
         "gcc: fatal error: Killed signal terminated program cc1",
         "collect2: fatal error: ld terminated with signal 9 [Killed]",
         "clang: error: unable to execute command: Killed",
@@ -100,6 +101,7 @@ def test_a_process_that_was_killed_wanted_memory() -> None:
             "(signal: 11, SIGSEGV: invalid memory reference)"
         ),
         "process didn't exit successfully: `x` (signal: 6, SIGABRT: process abort signal)",
+        'Cargo build finished with "signal: 11 (SIGSEGV)": `env -u CARGO "cargo" "rustc"`',
         "error: rustc interrupted by SIGSEGV, printing backtrace",
         "collect2: fatal error: ld terminated with signal 11 [Segmentation fault], core dumped",
         "gcc: internal compiler error: Segmentation fault signal terminated program cc1",
