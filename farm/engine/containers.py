@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from farm.engine.errors import translated
 from farm.engine.leftovers import JOB_LABEL, KEPT_LABEL, LABEL, RUN_LABEL, STEP_LABEL, sweep
 from farm.engine.sentinel import Sentinel
 from farm.model.errors import JobError, SurroundingsError
-from farm.model.failures import Ended
+from farm.model.failures import Cause, Ended
 from farm.model.secrets import redactor, without_secrets
 from farm.model.targets import Arch
 from farm.wheels.entries import MAX_UNPACKED
@@ -34,6 +35,8 @@ _MAX_LINE = 1 << 20
 """Characters of a line that are handed on at once: a process may never end one. What the farm
 itself reads of a container in one line, a check's answer, is kept shorter."""
 _GIB = 1 << 30
+_REMOVED = re.compile(r"No such (?:container|exec instance)")
+"""How the engine tells that a container is not there any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +291,7 @@ class Container:
                 _read_lines(stream, *map(self._discreet, (on_line, on_error_line or on_line)))
             with self._asked("wait for a container"):
                 code = int(self._api.wait(self.identity)["StatusCode"])
-                state = self._api.inspect_container(self.identity)["State"]
+                state = self._state()
         return self._ended(code, timer, out_of_memory=bool(state["OOMKilled"]))
 
     def execute(
@@ -312,7 +315,7 @@ class Container:
                 _read_lines(stream, *map(self._discreet, (on_line, on_error_line or on_line)))
             with self._asked("ask how a process ended"):
                 code = self._api.exec_inspect(identity)["ExitCode"]
-                state = self._api.inspect_container(self.identity)["State"]
+                state = self._state()
         return self._ended(
             137 if code is None else int(code), timer, out_of_memory=bool(state["OOMKilled"])
         )
@@ -337,19 +340,35 @@ class Container:
         archive.seek(0)
         return archive
 
+    def _state(self) -> dict[str, Any]:
+        """Return how the container is; raise NotFound for one that is just being removed."""
+        state: dict[str, Any] = self._api.inspect_container(self.identity)["State"]
+        if state["Status"] in {"removing", "dead"}:
+            raise NotFound(f"No such container: {self.identity} is being removed")
+        return state
+
     def _discreet(self, listener: OnLine) -> OnLine:
         """Return `listener` behind the one door of what a container says: no secret passes."""
         return lambda line: listener(self._redact(line))
 
     @contextmanager
     def _asked(self, what: str) -> Iterator[None]:
-        """As `translated`; what fails because the run was interrupted is `Cancelled`."""
+        """As `translated`; what fails because the run was interrupted is `Cancelled`.
+
+        A container that somebody else removed is gone as one of an engine that went away is.
+        """
         try:
             with translated(what):
                 yield
-        except SurroundingsError:
+        except SurroundingsError as error:
             if self._workshop.cancelled:
                 raise Cancelled(self._workshop.cancelled) from None
+            if _REMOVED.search(error.message):
+                raise SurroundingsError(
+                    f"the container was removed from outside: could not {what}",
+                    "Look for who else removes containers on this engine.",
+                    cause=Cause.ENGINE,
+                ) from error
             raise
 
     @contextmanager
