@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
 from farm.model.errors import SurroundingsError
 from farm.model.failures import Cause
@@ -25,12 +25,6 @@ def translated(what: str) -> Iterator[None]:
                 "Free room where the engine keeps its data, for example by "
                 "`docker system df` and `farm images prune`.",
                 cause=Cause.ROOM,
-            ) from error
-        if isinstance(error, NotFound) and "no such container" in text.lower():
-            raise SurroundingsError(
-                f"a container was removed from outside: could not {what}",
-                "Look for what removes containers of the farm's: a prune, or another program.",
-                cause=Cause.ENGINE,
             ) from error
         raise SurroundingsError(
             f"the engine could not {what}: {text}", "Run farm doctor."

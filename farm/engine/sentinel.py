@@ -28,7 +28,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from farm.model.errors import SurroundingsError
+from farm.engine.errors import translated
 
 SENTINEL_LABEL = "farm.sentinel"
 
@@ -55,12 +55,8 @@ class Sentinel:
         Raises SurroundingsError when the engine can't run it.
         """
         removed = retry_if_exception_type(NotFound)  # by another run, before it was running
-        try:
+        with translated("start the run's sentinel"):
             held = Retrying(retry=removed, stop=stop_after_attempt(5), reraise=True)(self._hold)
-        except (APIError, requests.RequestException) as error:
-            raise SurroundingsError(
-                f"the engine could not start the run's sentinel: {error}", "Run farm doctor."
-            ) from error
         self._watch = threading.Thread(target=self._keep, args=(held,), daemon=True)
         self._watch.start()
 

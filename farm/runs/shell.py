@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,11 @@ from farm.wheels.archive import read_wheel
 
 _IDLE = ("sleep", "infinity")
 _HISTORY = ".bash_history"
+_TERMINFO = (
+    Path.home() / ".terminfo",
+    *map(Path, ("/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo")),
+)
+"""Where terminfo(5) has descriptions on one system or another."""
 _SHELL = ("bash", "--norc")
 """The image's own settings would replace the prompt."""
 
@@ -199,9 +205,18 @@ def opened(workshop: Workshop, entrance: Entrance) -> Iterator[Container]:
         owner = int(spec.user.partition(":")[0] or 0)
         lines = [shlex.join(argv) for argv in entrance.argvs]
         text = "".join(f"{line}\n" for line in lines)
-        container.put(home, archive({_HISTORY: text.encode()}, owner=owner))
+        members: dict[str, bytes | Path] = {_HISTORY: text.encode(), **_terminal_description()}
+        container.put(home, archive(members, owner=owner))
         container.start()
         yield container
+
+
+def _terminal_description() -> dict[str, bytes | Path]:
+    """Return the file that tells a shell of this terminal, below its home; the images have none."""
+    name = os.environ.get("TERM", "")
+    found = (place / name[:1] / name for place in _TERMINFO)
+    path = next((path for path in found if name and path.is_file()), None)
+    return {} if path is None else {f".terminfo/{name[:1]}/{name}": path}
 
 
 def _mount(told: Mapping[str, Any]) -> Mount:
@@ -215,7 +230,7 @@ def shell_argv(container: Container, command: Sequence[str], *, terminal: bool) 
     """
     return (
         *("docker", "exec", "--interactive"),
-        *(("--tty",) if terminal else ()),
+        *(("--tty", "--env", "TERM") if terminal else ()),
         *("--workdir", container.spec.cwd, "--user", container.spec.user),
         container.identity,
         *(command or _SHELL),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
@@ -83,6 +84,21 @@ def building(client: docker.DockerClient) -> str:
     raise TimeoutError
 
 
+@contextmanager
+def full(directory: Path) -> Iterator[None]:
+    """Leave no room in the file system of `directory` until the end of the block."""
+    filler = directory / "filler"
+    try:
+        with filler.open("wb") as file:
+            for step in (1 << 28, 1 << 20, 1 << 12):
+                with suppress(OSError):  # no room for that much
+                    while True:
+                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, step)
+        yield
+    finally:
+        filler.unlink()
+
+
 def left(client: docker.DockerClient) -> list[str]:
     wanted = {"label": [RUN_LABEL]}
     volumes = client.api.volumes(filters=wanted)["Volumes"] or []
@@ -138,14 +154,8 @@ def test_a_disk_that_fills_up_loses_no_wheel_and_the_next_run_ends_well(
     run = Run(slow, engine.address)
     with engine.client() as client:
         building(client)
-        filler = engine.data / "filler"
-        room = os.statvfs(engine.data)
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
-        try:
+        with full(engine.data):
             status, job, said = run.ended()
-        finally:
-            filler.unlink()
         assert status == 3, said
         assert (job["status"], job["cause"]) == ("failed", "no space")
         assert (slow / "dist" / WHEEL).read_bytes() == b"an older good one"

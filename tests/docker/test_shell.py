@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,8 +137,14 @@ def test_a_shell_on_a_terminal(
     farm("build", place, "--py", "3.13", "--arch", "native").failed(1)
     assert kept(place)
     terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
     shell = subprocess.Popen(
-        [sys.executable, "-m", "farm", "shell", JOB], cwd=place, stdin=end, stdout=end, stderr=end
+        [sys.executable, "-m", "farm", "shell", JOB],
+        cwd=place,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        env=os.environ | {"TERM": "xterm"},
     )
     os.close(end)
     screen = Screen(terminal)
