@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import docker
 import python_on_whales
@@ -22,6 +21,7 @@ import farm
 from farm.bases import debian
 from farm.bases.recipes import BAKE_FILE, Recipe
 from farm.host.certificates import bundle
+from farm.host.scratch import scratch
 from farm.model.errors import SurroundingsError
 from farm.model.secrets import redactor
 
@@ -75,23 +75,23 @@ class Oven:
 
     def bake(self, order: Order, say: Say) -> None:
         """Build one image; SurroundingsError has the last lines when it fails."""
-        with TemporaryDirectory(prefix="farm-image-") as temporary:
-            context = _context(order.recipe.folder, Path(temporary), {"inputs.json": order.inputs})
+        with scratch() as temporary:
+            context = _context(order.recipe.folder, temporary, {"inputs.json": order.inputs})
             self._run(order, context, say)
 
     def bake_seed(self, order: Order, say: Say) -> None:
         """Build the seed, from a root that the host's mmdebstrap makes."""
-        with TemporaryDirectory(prefix="farm-image-") as temporary:
-            context = _context(order.recipe.folder, Path(temporary), {"inputs.json": order.inputs})
+        with scratch() as temporary:
+            context = _context(order.recipe.folder, temporary, {"inputs.json": order.inputs})
             say("unpacking the first root with the host's mmdebstrap")
             _mmdebstrap(order.recipe, str(context / "rootfs.tar"))
             self._run(order, context, say)
 
     def resolve(self, seed: str, request: str, say: Say) -> str:
         """Return the resolve step's answer to `request`, run in the image `seed`."""
-        with TemporaryDirectory(prefix="farm-image-") as temporary:
-            context = _context("resolve", Path(temporary), {"request.json": request})
-            out = Path(temporary) / "out"
+        with scratch() as temporary:
+            context = _context("resolve", temporary, {"request.json": request})
+            out = temporary / "out"
             target = {"output": [f"type=local,dest={out}"]}
             self._bake("resolve", "archive", context, target, {"SEED": seed}, say)
             return (out / "closures.json").read_text()

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import docker
@@ -18,6 +17,7 @@ from farm.engine.connection import arch as architecture
 from farm.engine.containers import Container, Limits, Mount, Spec, Workshop, open_workshop
 from farm.engine.errors import translated
 from farm.engine.leftovers import Kept, look
+from farm.host.scratch import scratch
 from farm.model.errors import JobError, UsageError, nearest
 from farm.model.events import Emit, Note, Phase
 from farm.model.plan import SOURCE, WORK, Command
@@ -130,8 +130,8 @@ def find_entrance(
     order = prepare(request, client)
     wheel = next((r.wheel for r in run.results if r.job == job and r.wheel), None)
     there = Path(wheel.path) if wheel and Path(wheel.path).is_file() else None
-    with TemporaryDirectory(prefix="farm-shell-") as directory:
-        return bring_up(order, client, emit, workshop, Path(directory), step=step, wheel=there)
+    with scratch() as directory:
+        return bring_up(order, client, emit, workshop, directory, step=step, wheel=there)
 
 
 def bring_up(

@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import docker
 import pytest
 
+from farm.engine.images import find
 from farm.engine.leftovers import RUN_LABEL, reap
 from farm.model.targets import Arch, Interpreter, Target
 from farm.wheels.audit import audit
+from tests.conftest import Farm
 
 JOB = "cp313-manylinux_2_28_x86_64"
 SEED = 20261123
@@ -41,13 +43,17 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def run(
-        project: Path, *words: str, home: Path = tmp_path, prefix: tuple[str, ...] = ()
+        project: Path,
+        *words: str,
+        command: tuple[str, ...] = ("build",),
+        home: Path = tmp_path,
+        prefix: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        environment = {"XDG_CACHE_HOME": str(home / "cache"), "PYTHONUNBUFFERED": "1"}
         farm = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "farm", "build", *words],
+            [*prefix, sys.executable, "-m", "farm", *command, *words],
             cwd=project,
-            env=os.environ | environment,
+            env=os.environ | {"XDG_CACHE_HOME": str(home / "cache")} | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -202,3 +208,20 @@ def test_ctrl_c_twice_ends_at_once(project: Callable[[str], Path], start: Start)
     _, said = farm.communicate()
     assert farm.returncode == 130
     assert said.endswith("interrupted again: what is left is removed by the next run\n")
+
+
+def test_a_controller_that_is_killed_while_it_makes_an_image(
+    farm: Farm, start: Start, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    image = find(engine, ["probe-aarch64"])["probe-aarch64"]
+    engine.api.remove_image(image.reference, force=True)
+    making = ("images", "build", "probe-aarch64")
+    killed = start(tmp_path, command=making, environment={"TMPDIR": str(scratch)})
+    wait_for(lambda: list(scratch.glob("*/context/Dockerfile")))
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    farm(*making, environment={"TMPDIR": str(scratch)}).succeeded()
+    assert find(engine, ["probe-aarch64"])["probe-aarch64"].reference == image.reference
+    assert list(scratch.iterdir()) == []
