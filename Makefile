@@ -5,12 +5,13 @@
 #   make develop           crate/ into .venv, to work on it (develop-release: optimized)
 #   make schema            docs/farm.schema.json, after a change of the settings
 #   make bench             measurements, written to bench/results/
+#   make soak              200 jobs, a fifth of them sabotaged; at most 15 minutes
 #   make clean             take away what all of these made in this clone
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: wheels test test-all lint schema setup develop develop-release bench clean
+.PHONY: wheels test test-all lint schema setup develop develop-release bench soak clean
 .DELETE_ON_ERROR:
 
 wheels: setup
@@ -47,7 +48,10 @@ develop-release: $(READY)
 bench: setup
 	$(BIN)/python bench/run.py
 
+soak: setup
+	$(BIN)/python bench/soak.py
+
 clean:
-	rm -rf .venv .farm dist crate/target crate/dist .mypy_cache .pytest_cache .ruff_cache \
-	  .import_linter_cache .hypothesis crate/python/*/*.so
+	rm -rf .venv .farm dist crate/target crate/dist bench/results .mypy_cache \
+	  .pytest_cache .ruff_cache .import_linter_cache .hypothesis crate/python/*/*.so
 	find farm tests tools bench crate -name __pycache__ -prune -exec rm -rf {} +
