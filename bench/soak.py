@@ -81,7 +81,7 @@ class Entry:
         """How many of those were sabotaged; by a signal, those that it ended."""
         if self.signalled:
             return sum(status in (Status.CANCELLED, KILLED) for status in self.statuses.values())
-        return int(bool(self.victim))
+        return int(self.statuses.get(self.victim) in STARTED)
 
     @property
     def signalled(self) -> bool:
