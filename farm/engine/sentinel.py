@@ -21,6 +21,7 @@ from docker.errors import APIError, NotFound
 from tenacity import (
     RetryError,
     Retrying,
+    retry_if_exception,
     retry_if_exception_type,
     sleep_using_event,
     stop_after_attempt,
@@ -54,7 +55,7 @@ class Sentinel:
 
         Raises SurroundingsError when the engine can't run it.
         """
-        removed = retry_if_exception_type(NotFound)  # by another run, before it was running
+        removed = retry_if_exception(_was_removed)  # by another run, before it was running
         with translated("start the run's sentinel"):
             held = Retrying(retry=removed, stop=stop_after_attempt(5), reraise=True)(self._hold)
         self._watch = threading.Thread(target=self._keep, args=(held,), daemon=True)
@@ -125,6 +126,11 @@ class Sentinel:
         for container in self.client.api.containers(all=True, filters={"label": wanted}):
             with suppress(NotFound):
                 self.client.api.remove_container(container["Id"], force=True, v=True)
+
+
+def _was_removed(error: BaseException) -> bool:
+    gone = {requests.codes.not_found, requests.codes.conflict}  # the latter while it is removed
+    return isinstance(error, APIError) and error.status_code in gone
 
 
 def _wait_for_end(held: socket.SocketIO) -> None:

@@ -16,11 +16,13 @@ from pathlib import Path
 import docker
 import pytest
 
-from farm.engine.images import find
+from farm.engine import images, leftovers
+from farm.engine.connection import arch
 from farm.engine.leftovers import RUN_LABEL, reap
+from farm.engine.sentinel import SENTINEL_LABEL
 from farm.model.targets import Arch, Interpreter, Target
+from farm.runs.directory import new_id
 from farm.wheels.audit import audit
-from tests.conftest import Farm
 
 JOB = "cp313-manylinux_2_28_x86_64"
 SEED = 20261123
@@ -45,13 +47,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def run(
         project: Path,
         *words: str,
-        command: tuple[str, ...] = ("build",),
         home: Path = tmp_path,
         prefix: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         farm = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "farm", *command, *words],
+            [*prefix, sys.executable, "-m", "farm", "build", *words],
             cwd=project,
             env=os.environ | {"XDG_CACHE_HOME": str(home / "cache")} | dict(environment or {}),
             stdout=subprocess.PIPE,
@@ -211,17 +212,49 @@ def test_ctrl_c_twice_ends_at_once(project: Callable[[str], Path], start: Start)
 
 
 def test_a_controller_that_is_killed_while_it_makes_an_image(
-    farm: Farm, start: Start, engine: docker.DockerClient, tmp_path: Path
+    project: Callable[[str], Path], engine: docker.DockerClient, start: Start, tmp_path: Path
 ) -> None:
-    scratch = tmp_path / "scratch"
+    name, scratch = "probe-aarch64", tmp_path / "scratch"
     scratch.mkdir()
-    image = find(engine, ["probe-aarch64"])["probe-aarch64"]
+    image = images.ensure(engine, [name], emit=lambda _: None)[name]
     engine.api.remove_image(image.reference, force=True)
-    making = ("images", "build", "probe-aarch64")
-    killed = start(tmp_path, command=making, environment={"TMPDIR": str(scratch)})
+    place = project("tiny")
+    words, places = ("--arch", "aarch64", "--py", "3.13"), {"TMPDIR": str(scratch)}
+    killed = start(place, *words, environment=places)
     wait_for(lambda: list(scratch.glob("*/context/Dockerfile")))
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    farm(*making, environment={"TMPDIR": str(scratch)}).succeeded()
-    assert find(engine, ["probe-aarch64"])["probe-aarch64"].reference == image.reference
+    following = start(place, *words, environment=places)
+    _, said = following.communicate(timeout=PATIENCE)
+    assert following.returncode == 0, said
+    assert images.find(engine, [name])[name].reference == image.reference
     assert list(scratch.iterdir()) == []
+    assert left(engine, place) == []
+
+
+def test_a_run_that_starts_while_another_cleans_up_is_left_alone(
+    engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with its sentinel made and not yet started, it is not dead when that comes to pass."""
+    run, name = new_id(), f"builder-{arch(engine)}"
+    labels = {RUN_LABEL: run, SENTINEL_LABEL: "1"}
+    image = images.ensure(engine, [name], emit=lambda _: None)[name].id
+    sentinel = engine.containers.create(image, ["cat"], stdin_open=True, labels=labels)
+
+    def look(client: docker.DockerClient) -> leftovers.Leftovers:
+        found = look_at_it(client)
+        sentinel.start()
+        client.volumes.create(f"farm-{run}-work", labels={RUN_LABEL: run})
+        monkeypatch.undo()
+        return found
+
+    look_at_it = leftovers.look
+    monkeypatch.setattr(leftovers, "look", look)
+    try:
+        leftovers.reap(engine)
+        sentinel.reload()
+        assert sentinel.status == "running"
+        assert engine.volumes.list(filters={"label": f"{RUN_LABEL}={run}"})
+    finally:
+        sentinel.remove(force=True)
+        leftovers.sweep(engine, run)
