@@ -297,6 +297,8 @@ LINKER = f"zig {_version_of('ziglang')}, glibc {GLIBC_FLOOR}"
 """What links and compiles C, for plan and report."""
 
 TOOLCHAIN = "/opt/toolchain"
+PATH = f"{TOOLCHAIN}/bin:/usr/local/bin:/usr/bin:/bin"
+"""Where a builder has its programs."""
 ZIG_CACHE = "/opt/zig-cache"
 """Zig's cache, warm in the image. Zig writes into it, also to what it only reads: builds have a
 volume there, which the engine fills from the image when it is new."""
@@ -315,7 +317,7 @@ def build_environment(
     host = arch if mode is Mode.EMULATED else engine_arch
     tools = f"{TOOLCHAIN}/bin"
     environment = {
-        "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": PATH,
         "LANG": "C.UTF-8",
         "HOST_CC": f"{tools}/cc-{host}",
         "HOST_CXX": f"{tools}/c++-{host}",

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 import docker
 
+from farm.doctor.foreign import judge
 from farm.engine import emulation, images
+from farm.engine.connection import facts
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit
 from farm.model.targets import Arch
@@ -22,17 +24,19 @@ def require_emulation(
     versions = {}
     for arch in sorted(arches):
         tools, probe = f"qemu-{arch}", f"probe-{arch}"
-        found = images.ensure(client, (tools, probe), emit=emit)
+        there = images.ensure(client, (tools, probe), emit=emit)
         state = emulation.probe(
             client,
             emulation.GUESTS[arch],
-            image=found[probe].reference,
-            tools=found[tools].reference,
+            image=there[probe].reference,
+            tools=there[tools].reference,
         )
         if not state.works:
+            finding = judge(state, arch, facts(client), was_ours=False)
             raise SurroundingsError(
-                f"no {arch} emulation on this engine ({state.state}: {state.error})",
-                f"Run farm doctor --fix, or leave {arch} out with --arch native.",
+                finding.text,
+                f"{finding.remedy} {'; '.join(finding.commands)}. Or leave {arch} out: "
+                "--arch native.",
             )
         versions[str(arch)] = state.version
     return versions

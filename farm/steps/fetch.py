@@ -15,13 +15,20 @@ from farm.model.errors import FarmError, SurroundingsError, UsageError
 from farm.model.events import Warned
 from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
-from farm.model.targets import Arch, Interpreter, Mode
+from farm.model.targets import Arch
 from farm.steps.context import Context, Log, Site, archive, certificates
 from farm.steps.outcome import Reasons, Setting, failure
 from farm.steps.retries import persist
 
 DEADLINE = 1800.0
 """Seconds that a fetch may take."""
+CARGO_ENVIRONMENT = {
+    "PATH": debian.PATH,
+    "CARGO_HOME": CARGO_HOME,
+    "CARGO_TERM_COLOR": "never",
+    "HOME": f"{WORK}/home",
+}
+"""What cargo needs to read manifests, and to fetch what they name."""
 
 _STALE = re.compile(r"lock file .* needs to be updated|cannot update the lock file")
 _UNREACHED = re.compile(
@@ -42,33 +49,16 @@ def plan_fetch(
     argv = ["cargo", "fetch", "--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
     for triple in triples:
         argv += ["--target", triple]
-    environment = cargo_environment(engine_arch)
     return (
         Command(
             image=f"builder-{engine_arch}",
             arch=engine_arch,
             argv=(*argv, *config),
             cwd=WORK,
-            environment=environment,
+            environment=CARGO_ENVIRONMENT,
             network=True,
         ),
     )
-
-
-def cargo_environment(engine_arch: Arch) -> dict[str, str]:
-    """Return what cargo needs to read manifests in a builder of the engine's architecture."""
-    whole = debian.build_environment(
-        arch=engine_arch,
-        engine_arch=engine_arch,
-        mode=Mode.NATIVE,
-        interpreter=Interpreter(minor=11),
-    )
-    return {
-        "PATH": whole["PATH"],
-        "CARGO_HOME": CARGO_HOME,
-        "CARGO_TERM_COLOR": "never",
-        "HOME": f"{WORK}/home",
-    }
 
 
 def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:

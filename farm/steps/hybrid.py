@@ -17,7 +17,7 @@ from farm.project.hybrid import build_scripts, findings
 from farm.project.inspect import Project
 from farm.project.source import Source
 from farm.steps.context import Context, Site
-from farm.steps.fetch import DEADLINE, cargo_environment
+from farm.steps.fetch import CARGO_ENVIRONMENT, DEADLINE
 from farm.steps.received import Received, received
 
 _MAX_SCRIPT = 1 << 20
@@ -44,7 +44,7 @@ def hybrid_warnings(
         arch=context.engine_arch,
         argv=("sleep", str(int(DEADLINE))),
         cwd=WORK,
-        environment=cargo_environment(context.engine_arch),
+        environment=CARGO_ENVIRONMENT,
     )
     spec = context.spec(shell, mounts=site.mounts(CARGO_HOME, WORK), deadline=DEADLINE)
     lines: dict[str, None] = {}
