@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from seen import remove_what_is_left
+
+from farm.engine.connection import connect
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -72,6 +75,13 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
         return Finished(code=ended.returncode, out=ended.stdout, err=ended.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[docker.DockerClient]:
+    """Give a client of the machine's engine."""
+    with connect() as made:
+        yield made
 
 
 @pytest.fixture

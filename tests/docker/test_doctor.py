@@ -44,12 +44,6 @@ OTHERS = replace(GUEST, name="busybox-others")
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[docker.DockerClient]:
-    with connection.connect() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def native(client: docker.DockerClient) -> Arch:
     return connection.arch(client)
 

@@ -29,13 +29,6 @@ SEED = 20261123
 PATIENCE = 120.0
 
 
-@pytest.fixture
-def engine() -> Iterator[docker.DockerClient]:
-    client = docker.from_env()
-    yield client
-    client.close()
-
-
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -74,11 +67,11 @@ def runs(project: Path) -> set[str]:
     return {path.name for path in (project / ".farm" / "runs").iterdir() if not path.is_symlink()}
 
 
-def left(engine: docker.DockerClient, project: Path) -> list[str]:
+def left(client: docker.DockerClient, project: Path) -> list[str]:
     """Return the names of all that runs of `project` have on the engine."""
     wanted = {"label": [RUN_LABEL]}
-    containers = engine.api.containers(all=True, filters=wanted)
-    volumes = engine.api.volumes(filters=wanted)["Volumes"] or []
+    containers = client.api.containers(all=True, filters=wanted)
+    volumes = client.api.volumes(filters=wanted)["Volumes"] or []
     mine = runs(project)
     return [
         str(thing.get("Name") or thing["Names"])
@@ -106,7 +99,7 @@ ONE = ("--arch", "native", "--py", "3.13", "--force")
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
-    project: Callable[[str], Path], engine: docker.DockerClient, start: Start, kills: int
+    project: Callable[[str], Path], client: docker.DockerClient, start: Start, kills: int
 ) -> None:
     place = project("tiny")
     whole = start(place, *ONE)
@@ -126,7 +119,7 @@ def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
     last = start(place, *ONE)
     _, said = last.communicate(timeout=PATIENCE)
     assert last.returncode == 0, said
-    wait_for(lambda: reap(engine) and left(engine, place) == [])
+    wait_for(lambda: reap(client) and left(client, place) == [])
     assert [path.name for path in (place / "dist").iterdir()] == [
         "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
     ]
@@ -134,7 +127,7 @@ def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
 
 
 def test_the_next_run_goes_on_with_what_was_done(
-    project: Callable[[str], Path], engine: docker.DockerClient, start: Start, tmp_path: Path
+    project: Callable[[str], Path], client: docker.DockerClient, start: Start, tmp_path: Path
 ) -> None:
     place = project("tiny")
     words = ("--arch", "native", "--py", "3.13", "--py", "3.14")
@@ -148,7 +141,7 @@ def test_the_next_run_goes_on_with_what_was_done(
     statuses = {job["job"]: job["status"] for job in json.loads(out)["jobs"]}
     assert statuses == {JOB: "cached", JOB.replace("313", "314"): "built"}
     assert "did not end in order" in said
-    assert left(engine, place) == []
+    assert left(client, place) == []
 
 
 def test_a_run_that_lives_is_never_taken_for_dead(
@@ -166,7 +159,7 @@ def test_a_run_that_lives_is_never_taken_for_dead(
 
 
 def test_ctrl_c_keeps_what_is_finished_and_writes_the_report(
-    project: Callable[[str], Path], engine: docker.DockerClient, start: Start
+    project: Callable[[str], Path], client: docker.DockerClient, start: Start
 ) -> None:
     place = project("tiny")
     words = ("--arch", "native", "--py", "3.11", "--py", "3.13", "--py", "3.14", "--json")
@@ -182,11 +175,11 @@ def test_ctrl_c_keeps_what_is_finished_and_writes_the_report(
     assert set(statuses[1:]) <= {"built", "cancelled", "skipped"}
     assert statuses[-1] in {"cancelled", "skipped"}
     assert {job["reason"] for job in report["jobs"] if job["status"] != "built"} == {"interrupted"}
-    assert left(engine, place) == []
+    assert left(client, place) == []
 
 
 def test_ctrl_c_before_any_job_also_writes_the_report(
-    project: Callable[[str], Path], engine: docker.DockerClient, start: Start
+    project: Callable[[str], Path], client: docker.DockerClient, start: Start
 ) -> None:
     place = project("tiny")
     farm = start(place, *ONE, "--json")
@@ -196,7 +189,7 @@ def test_ctrl_c_before_any_job_also_writes_the_report(
     assert farm.returncode == 130, said
     (job,) = json.loads(out)["jobs"]
     assert (job["status"], job["reason"]) == ("skipped", "interrupted")
-    assert left(engine, place) == []
+    assert left(client, place) == []
 
 
 def test_ctrl_c_twice_ends_at_once(project: Callable[[str], Path], start: Start) -> None:
@@ -212,12 +205,12 @@ def test_ctrl_c_twice_ends_at_once(project: Callable[[str], Path], start: Start)
 
 
 def test_a_controller_that_is_killed_while_it_makes_an_image(
-    project: Callable[[str], Path], engine: docker.DockerClient, start: Start, tmp_path: Path
+    project: Callable[[str], Path], client: docker.DockerClient, start: Start, tmp_path: Path
 ) -> None:
     name, scratch = "probe-aarch64", tmp_path / "scratch"
     scratch.mkdir()
-    image = images.ensure(engine, [name], emit=lambda _: None)[name]
-    engine.api.remove_image(image.reference, force=True)
+    image = images.ensure(client, [name], emit=lambda _: None)[name]
+    client.api.remove_image(image.reference, force=True)
     place = project("tiny")
     words, places = ("--arch", "aarch64", "--py", "3.13"), {"TMPDIR": str(scratch)}
     killed = start(place, *words, environment=places)
@@ -227,22 +220,22 @@ def test_a_controller_that_is_killed_while_it_makes_an_image(
     following = start(place, *words, environment=places)
     _, said = following.communicate(timeout=PATIENCE)
     assert following.returncode == 0, said
-    assert images.find(engine, [name])[name].reference == image.reference
+    assert images.find(client, [name])[name].reference == image.reference
     assert list(scratch.iterdir()) == []
-    assert left(engine, place) == []
+    assert left(client, place) == []
 
 
 def test_a_run_that_starts_while_another_cleans_up_is_left_alone(
-    engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+    client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen with its sentinel made and not yet started, it is not dead when that comes to pass."""
-    run, name = new_id(), f"builder-{arch(engine)}"
+    run, name = new_id(), f"builder-{arch(client)}"
     labels = {RUN_LABEL: run, SENTINEL_LABEL: "1"}
-    image = images.ensure(engine, [name], emit=lambda _: None)[name].id
-    sentinel = engine.containers.create(image, ["cat"], stdin_open=True, labels=labels)
+    image = images.ensure(client, [name], emit=lambda _: None)[name].id
+    sentinel = client.containers.create(image, ["cat"], stdin_open=True, labels=labels)
 
-    def look(client: docker.DockerClient) -> leftovers.Leftovers:
-        found = look_at_it(client)
+    def look(engine: docker.DockerClient) -> leftovers.Leftovers:
+        found = look_at_it(engine)
         sentinel.start()
         client.volumes.create(f"farm-{run}-work", labels={RUN_LABEL: run})
         monkeypatch.undo()
@@ -251,10 +244,10 @@ def test_a_run_that_starts_while_another_cleans_up_is_left_alone(
     look_at_it = leftovers.look
     monkeypatch.setattr(leftovers, "look", look)
     try:
-        leftovers.reap(engine)
+        leftovers.reap(client)
         sentinel.reload()
         assert sentinel.status == "running"
-        assert engine.volumes.list(filters={"label": f"{RUN_LABEL}={run}"})
+        assert client.volumes.list(filters={"label": f"{RUN_LABEL}={run}"})
     finally:
         sentinel.remove(force=True)
-        leftovers.sweep(engine, run)
+        leftovers.sweep(client, run)

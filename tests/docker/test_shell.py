@@ -24,9 +24,8 @@ Project = Callable[[str], Path]
 
 
 @pytest.fixture
-def kept() -> Iterator[Callable[[Path], tuple[Kept, ...]]]:
+def kept(client: docker.DockerClient) -> Iterator[Callable[[Path], tuple[Kept, ...]]]:
     """Return a function that tells what is kept of a project's jobs; in the end nothing is."""
-    client = docker.from_env()
     places: list[Path] = []
 
     def find(place: Path) -> tuple[Kept, ...]:
@@ -37,7 +36,6 @@ def kept() -> Iterator[Callable[[Path], tuple[Kept, ...]]]:
     yield find
     for place in set(places):
         release(client, find(place))
-    client.close()
 
 
 def spoil(place: Path) -> str:

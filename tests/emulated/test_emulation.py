@@ -22,12 +22,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.emulated]
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[docker.DockerClient]:
-    with connection.connect() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def facts(client: docker.DockerClient) -> Facts:
     return connection.facts(client)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,6 @@ class Seen:
     """What started in the containers that maturin ran in."""
     checking: tuple[Program, ...]
     """What started in those that uv ran in."""
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[docker.DockerClient]:
-    with connection.connect() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
