@@ -109,7 +109,7 @@ JobName = Annotated[
 Jobs = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[JOB]...", autocompletion=_jobs, help="Just these jobs.", show_default=False
+        metavar="JOB", autocompletion=_jobs, help="Just these jobs.", show_default=False
     ),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")]

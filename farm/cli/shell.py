@@ -27,7 +27,7 @@ def shell(
     job: options.JobName,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="What to run; by default a shell."),
+        typer.Argument(metavar="COMMAND", help="What to run, after --; by default a shell."),
     ] = None,
     *,
     at: Annotated[

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import docker
 import requests
@@ -88,7 +88,7 @@ class Sentinel:
                 return  # the run fails by itself, with what it last asked of the engine
 
     def _hold(self) -> socket.SocketIO:
-        """Make a sentinel in place of an older one, hold its input and start it."""
+        """Make a sentinel, hold its input and start it; older ones of the run go after that."""
         api = self.client.api
         config: dict[str, Any] = api.create_container_config(
             image=self.image,
@@ -109,23 +109,25 @@ class Sentinel:
                 init=True,
             ),
         )
-        self._clear()
         created = api.create_container_from_config(config)  # type: ignore[no-untyped-call]
         with ExitStack() as unless_started:
             held: socket.SocketIO = unless_started.enter_context(
                 api.attach_socket(created["Id"], params={"stdin": 1, "stdout": 1, "stream": 1})
             )
-            held._sock.settimeout(None)  # type: ignore[attr-defined]  # noqa: SLF001 - it is silent for hours
+            connection = cast("socket.socket", getattr(held, "_sock", held))  # TLS has none inside
+            connection.settimeout(None)  # it is silent for hours
             api.start(created["Id"])
+            self._clear(but=created["Id"])
             unless_started.pop_all()
         return held
 
-    def _clear(self) -> None:
-        """Remove every sentinel of the run."""
+    def _clear(self, *, but: str = "") -> None:
+        """Remove the sentinels of the run, except the one whose id is `but`."""
         wanted = [*(f"{key}={value}" for key, value in self.labels.items()), SENTINEL_LABEL]
         for container in self.client.api.containers(all=True, filters={"label": wanted}):
-            with suppress(NotFound):
-                self.client.api.remove_container(container["Id"], force=True, v=True)
+            if container["Id"] != but:
+                with suppress(NotFound):
+                    self.client.api.remove_container(container["Id"], force=True, v=True)
 
 
 def _was_removed(error: BaseException) -> bool:
