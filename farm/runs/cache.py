@@ -138,7 +138,7 @@ class Cache:
     def _drop(self, entry: Path) -> None:
         """Remove an entry so that it is whole or gone for everyone who looks."""
         doomed = self.directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone already, or not the user's to remove
             entry.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 

@@ -68,6 +68,20 @@ def test_a_torn_result_is_none(tmp_path: Path) -> None:
     assert cache.find("key") is None
 
 
+def test_a_cache_that_can_not_be_read_or_written_has_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(directory=tmp_path / "cache")
+    cache.store("key", built(tmp_path))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert cache.find("key") is None
+
+
 def test_a_second_wheel_of_a_key_replaces_the_first(tmp_path: Path) -> None:
     cache = Cache(directory=tmp_path / "cache")
     for content in (b"first", b"second"):
