@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from farm.model.errors import UsageError
 from farm.model.results import Status
 from farm.model.runs import Run
+from farm.runs.directory import write_file
 from farm.runs.planner import Request, Selectors, read_request
 
 _FILE = "request.json"
@@ -27,9 +28,9 @@ _ASKED_TYPE = TypeAdapter(_Asked)
 
 
 def write_asked(request: Request, directory: Path) -> None:
-    """Write into the run's `directory` what was asked for."""
+    """Write into the run's `directory` what was asked for; raises SurroundingsError."""
     asked = _Asked(selectors=request.selectors, out=request.out, smoke=request.smoke)
-    (directory / _FILE).write_bytes(_ASKED_TYPE.dump_json(asked, indent=2) + b"\n")
+    write_file(directory / _FILE, _ASKED_TYPE.dump_json(asked, indent=2))
 
 
 def left_to_do(run: Run) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ import farm
 from farm.model.errors import SurroundingsError, UsageError, nearest
 from farm.model.results import JobResult, Report, WheelChecks
 from farm.model.runs import FETCH, LogFile, Run, State
+from farm.runs.planner import Request
 from farm.steps.build import BUILT
 
 LATEST = "latest"
@@ -87,14 +88,27 @@ def new_run(project: Path) -> tuple[str, Path]:
     return run, directory
 
 
+def write_tree(request: Request, path: Path) -> None:
+    """Write the source of `request` to `path`, as a tar archive that all jobs get.
+
+    Raises UsageError when a file can't be read, SurroundingsError when the archive can't be
+    written.
+    """
+    try:
+        with path.open("wb") as stream:
+            request.source.write_tar(stream, mtime=request.epoch)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def write_report(report: Report, directory: Path) -> Path:
     """Write `report.json` into the run's directory, whole or not at all; return its path."""
-    return _write(directory / REPORT, _REPORT_TYPE.dump_json(report, indent=2))
+    return write_file(directory / REPORT, _REPORT_TYPE.dump_json(report, indent=2))
 
 
 def write_checks(checks: tuple[WheelChecks, ...], directory: Path) -> Path:
     """Write what came of a test of wheels, as `write_report` does for a build."""
-    return _write(directory / _CHECKS, _CHECKS_TYPE.dump_json(checks, indent=2))
+    return write_file(directory / _CHECKS, _CHECKS_TYPE.dump_json(checks, indent=2))
 
 
 def append_result(directory: Path, result: JobResult) -> None:
@@ -277,10 +291,17 @@ def _logs(directory: Path) -> tuple[LogFile, ...]:
     return tuple(logs)
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file of a run's directory, whole or not at all; return its path.
+
+    Raises SurroundingsError when it can't be written.
+    """
     unfinished = path.with_suffix(f".{os.getpid()}.part")
-    unfinished.write_bytes(content + b"\n")
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(content + b"\n")
+        unfinished.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     return path
 
 

@@ -16,15 +16,16 @@ from farm.engine import images
 from farm.engine.containers import Workshop, open_workshop
 from farm.engine.images import Image
 from farm.engine.leftovers import enforce_quota, reap
-from farm.model.errors import ExitCode, FarmError
+from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
 from farm.model.plan import Job
 from farm.model.results import JobResult, Report
 from farm.model.secrets import redact
+from farm.model.settings import Settings
 from farm.model.targets import Arch, Mode
 from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
-from farm.runs.directory import TREE, append_result, new_run, tidy, write_report
+from farm.runs.directory import TREE, append_result, new_run, tidy, write_report, write_tree
 from farm.runs.emulation import require_emulation
 from farm.runs.jobs import JobRunner, skipped
 from farm.runs.planner import Order
@@ -78,8 +79,8 @@ def execute(
 ) -> Outcome:
     """Run the plan of `order` and write the report, also of a run that is interrupted.
 
-    Raises UsageError and
-    SurroundingsError for what keeps every job from starting; a job that fails is in the report.
+    Raises UsageError and SurroundingsError for what keeps every job from starting; a job that
+    fails is in the report.
     """
     started = time.monotonic()
     plan = order.plan
@@ -140,12 +141,21 @@ def _go(
         context = make_context(order, workshop, found.images, directory, emit, keep=options.keep)
         tree = directory / TREE
         try:
-            with tree.open("wb") as stream:
-                request.source.write_tar(stream, mtime=request.epoch)
+            write_tree(request, tree)
             _jobs(order, jobs, context, found, tree, keys, fail_fast=options.fail_fast)
         finally:
             tree.unlink(missing_ok=True)
-    for each in enforce_quota(client, int(request.settings.limits.keep_gib * _GIB)):
+    _make_room(client, request.settings, emit)
+
+
+def _make_room(client: docker.DockerClient, settings: Settings, emit: Emit) -> None:
+    """Release the oldest kept jobs where there are too many; what came of the run stands."""
+    try:
+        gone = enforce_quota(client, int(settings.limits.keep_gib * _GIB))
+    except SurroundingsError as error:
+        emit(Warned(text=f"kept jobs could not be counted: {error.message}"))
+        return
+    for each in gone:
         emit(Note(text=f"{each.job} of run {each.run} is kept no longer: limits.keep-gib is full"))
 
 
@@ -170,7 +180,7 @@ def _clean_up(order: Order, client: docker.DockerClient, emit: Emit) -> None:
     left = reap(client)
     for run in sorted(left.dead):
         emit(Note(text=f"removed what run {run}, which did not end in order, had left"))
-    remove_unfinished(order.request.out, alive=left.alive)
+    remove_unfinished(order.request.out)
     tidy(order.request.project.root, left.alive)
 
 

@@ -24,7 +24,7 @@ from farm.model.plan import SOURCE, WORK, Command
 from farm.model.runs import Run
 from farm.model.targets import Arch
 from farm.runs.again import ask_again
-from farm.runs.directory import new_id
+from farm.runs.directory import TREE, new_id, write_tree
 from farm.runs.emulation import require_emulation
 from farm.runs.planner import Order, prepare
 from farm.runs.run import make_context
@@ -154,9 +154,8 @@ def bring_up(
     found = images.ensure(client, order.plan.images, emit=emit)
     require_emulation(client, {job.target.arch} - {order.plan.engine_arch}, emit)
     context = make_context(order, workshop, found, directory, emit, keep=True)
-    tree = directory / "source.tar"
-    with tree.open("wb") as stream:
-        order.request.source.write_tar(stream, mtime=order.request.epoch)
+    tree = directory / TREE
+    write_tree(order.request, tree)
     shared = context.share(tree)
     site = context.site(job.id, shared)
     with context.log(job.id) as log:

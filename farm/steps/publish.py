@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from farm.model.errors import SurroundingsError
 from farm.model.failures import Cause
 
-_UNFINISHED = re.compile(r"\..+\.whl\.(?P<run>\d{8}-\d{6}-[0-9a-f]{4,})\.part", re.DOTALL)
+_UNFINISHED = re.compile(r"\..+\.whl\.\d{8}-\d{6}-[0-9a-f]{4,}\.part", re.DOTALL)
 
 
 def require_writable(out: Path) -> None:
@@ -39,11 +41,12 @@ def publish(wheel: Path, out: Path, run: str) -> Path:
     target = out / wheel.name
     unfinished = out / f".{wheel.name}.{run}.part"
     try:
-        with wheel.open("rb") as source, unfinished.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
-        unfinished.replace(target)
+        with _locked(out, fcntl.LOCK_SH):
+            with wheel.open("rb") as source, unfinished.open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+            unfinished.replace(target)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise SurroundingsError(
@@ -54,12 +57,27 @@ def publish(wheel: Path, out: Path, run: str) -> Path:
     return target
 
 
-def remove_unfinished(out: Path, *, alive: Collection[str]) -> None:
-    """Remove the copies that runs which are not `alive` had begun when they were killed."""
-    for path in out.iterdir():
-        begun = _UNFINISHED.fullmatch(path.name)
-        if begun is not None and begun["run"] not in alive:
-            path.unlink(missing_ok=True)
+def remove_unfinished(out: Path) -> None:
+    """Remove the copies that farms had begun when they were killed, unless one is at work now."""
+    with _locked(out, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+        for path in out.iterdir() if alone else ():
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(directory: Path, how: int) -> Iterator[bool]:
+    """Take a lock of the directory, which goes with the process; give whether it is held."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        held = True
+        try:
+            fcntl.flock(descriptor, how)
+        except OSError:  # another's, or a file system without locks
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +72,22 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256(path).startswith("e3b0c442")
 
 
-def test_what_a_killed_run_had_begun_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    dead, alive = (tmp_path / f".{NAME}.20260102-03040{n}-abcd.part" for n in (5, 6))
+def test_what_a_killed_farm_had_begun_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    begun = tmp_path / f".{NAME}.{RUN}.part"
     others = [tmp_path / name for name in (NAME, ".hidden.part", ".a.whl.part", "a.whl.1.part")]
-    for path in (dead, alive, *others):
+    for path in (begun, *others):
         path.touch()
-    remove_unfinished(tmp_path, alive={"20260102-030406-abcd"})
-    assert sorted(tmp_path.iterdir()) == sorted([alive, *others])
+    remove_unfinished(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_what_another_farm_is_at_is_left_alone(tmp_path: Path) -> None:
+    begun = tmp_path / f".{NAME}.{RUN}.part"
+    begun.touch()
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    remove_unfinished(tmp_path)
+    assert begun.exists()
+    os.close(lock)
+    remove_unfinished(tmp_path)
+    assert not begun.exists()
