@@ -16,7 +16,7 @@ import libfaketime
 import pytest
 
 from farm.engine.images import find
-from farm.engine.leftovers import JOB_LABEL, RUN_LABEL, SENTINEL_LABEL
+from farm.engine.leftovers import JOB_LABEL, RUN_LABEL, SENTINEL_LABEL, look, release
 from tests.second_engine import SecondEngine, second_engine
 
 JOB = "py3-none-manylinux_2_28_x86_64"
@@ -162,6 +162,8 @@ def test_a_disk_that_fills_up_loses_no_wheel_and_the_next_run_ends_well(
         status, job, said = Run(slow, engine.address).ended()
         assert status == 0, said
         assert [path.name for path in (slow / "dist").iterdir()] == [WHEEL]
+        release(client, look(client).kept)
+        assert left(client) == []
 
 
 @pytest.mark.parametrize("jump", ["+400d", "-400d"])
