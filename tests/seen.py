@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import docker
@@ -41,8 +41,9 @@ def remove_what_is_left(runs: Iterable[str]) -> None:
     try:
         for run in runs:
             wanted = {"label": f"farm.run={run}"}
-            for container in client.containers.list(all=True, filters=wanted):
-                container.remove(force=True, v=True)
+            for container in client.api.containers(all=True, filters=wanted):
+                with suppress(docker.errors.NotFound):  # it was just being removed
+                    client.api.remove_container(container["Id"], force=True, v=True)
             for volume in client.volumes.list(filters=wanted):
                 volume.remove(force=True)
     finally:
