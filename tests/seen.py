@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Any
 
 import docker
+
+from farm.engine.leftovers import look, reap, release, sweep
 
 
 @contextmanager
@@ -36,15 +38,10 @@ def containers_seen() -> Iterator[list[dict[str, Any]]]:
 
 
 def remove_what_is_left(runs: Iterable[str]) -> None:
-    """Remove the containers and volumes of `runs`, such as those that keep a failed job."""
-    client = docker.from_env()
-    try:
-        for run in runs:
-            wanted = {"label": f"farm.run={run}"}
-            for container in client.api.containers(all=True, filters=wanted):
-                with suppress(docker.errors.NotFound):  # it was just being removed
-                    client.api.remove_container(container["Id"], force=True, v=True)
-            for volume in client.volumes.list(filters=wanted):
-                volume.remove(force=True)
-    finally:
-        client.close()
+    """Remove what `runs` left on the engine: kept jobs, and what one that was killed was at."""
+    mine = set(runs)
+    with closing(docker.from_env()) as client:
+        release(client, [kept for kept in look(client).kept if kept.run in mine])
+        reap(client)
+        for run in mine:
+            sweep(client, run)
