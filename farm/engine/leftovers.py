@@ -151,12 +151,14 @@ def sweep(client: docker.DockerClient, run: str) -> None:
         _sweep(client, run)
 
 
-def _in_use(error: BaseException) -> bool:
-    return isinstance(error, APIError) and error.status_code == requests.codes.conflict
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether something is in use, or the engine could not end or unmount it just now."""
+    passing = {requests.codes.conflict, requests.codes.server_error}
+    return isinstance(error, APIError) and error.status_code in passing
 
 
 _patiently = retry(
-    retry=retry_if_exception(_in_use),
+    retry=retry_if_exception(_may_pass),
     stop=stop_after_delay(_SWEEP_SECONDS),
     wait=wait_fixed(0.5),
     retry_error_callback=lambda _: None,
