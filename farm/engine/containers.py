@@ -88,7 +88,7 @@ def open_workshop(client: docker.DockerClient, run: str, image: str) -> Iterator
     `image` is one of the engine's own architecture that has `cat`, for the run's sentinel.
     """
     workshop = Workshop(client=client, run=run)
-    sentinel = Sentinel(client=client, image=image, run=run, labels=workshop.labels(""))
+    sentinel = Sentinel(client=client, image=image, labels=workshop.labels(""))
     try:
         sentinel.start()
         yield workshop

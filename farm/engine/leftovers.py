@@ -106,7 +106,8 @@ def reap(client: docker.DockerClient) -> Leftovers:
     """
     found = look(client)
     with translated("remove what runs left"):
-        _remove_seen(client, found)
+        if found.dead:
+            _remove_seen(client, found)
         now = _clock(client)
         for container in client.api.containers(all=True, filters={"label": [PROBE_LABEL]}):
             if now - container["Created"] > _STRAY:

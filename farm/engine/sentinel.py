@@ -45,7 +45,6 @@ class Sentinel:
     client: docker.DockerClient
     image: str
     """An image of the engine's own architecture that has `cat`."""
-    run: str
     labels: Mapping[str, str]
     _stopping: threading.Event = field(default_factory=threading.Event)
     _watch: threading.Thread | None = None

@@ -146,9 +146,9 @@ class JobRunner:
             else:
                 workshop.drop(site.source)
                 workshop.drop(site.work)
-        except FarmError as error:  # what came of the job stands; the run's end removes the rest
+        except (Cancelled, FarmError) as error:  # the job's result stands; the run removes the rest
             with self.context.log(progress.job.id) as log:
-                log(error.message)
+                log(str(error))
 
     def _fall_back(self, job: Job, fallback: Build, error: JobError, log: Log) -> None:
         text = f"{job.build.mode} build failed ({error.message}); trying {fallback.mode}"
