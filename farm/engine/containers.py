@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
@@ -110,13 +111,17 @@ class Workshop:
     _left: set[str] = field(default_factory=set)
     """Those that the engine was away to remove: they may be at work still, in the same volumes."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _makers: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor)
+    """What asks the engine to make something: an interrupt ends the wait for the answer and not
+    the request, which the engine would carry out unseen, and `close` waits for it."""
     _cancelled: str = ""
 
     def volume(self, purpose: str) -> str:
         """Make an empty volume of this run; `purpose` is part of its name. Return the name."""
         name = f"farm-{self.run}-{purpose}"
+        create = self.client.api.create_volume
         with translated("make a volume"):
-            self.client.volumes.create(name, labels=self.labels(""))
+            self._makers.submit(create, name, labels=self.labels("")).result()
         return name
 
     def keep(self, spec: Spec, step: str) -> None:
@@ -135,9 +140,7 @@ class Workshop:
         config = self._config(without_secrets(spec))
         config["Labels"] |= {KEPT_LABEL: json.dumps(told), STEP_LABEL: step}
         with translated("keep a job's volumes"):
-            self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
-                config, platform=spec.arch.platform
-            )
+            self._create(config, spec.arch)
 
     def drop(self, volume: str) -> None:
         """Remove a volume of this run that nothing uses any more."""
@@ -157,9 +160,7 @@ class Workshop:
             raise Cancelled(self._cancelled)
         with translated(f"create a container of {spec.image}"):
             self._remove_left()
-            identity = self.client.api.create_container_from_config(  # type: ignore[no-untyped-call]
-                self._config(spec), platform=spec.arch.platform
-            )["Id"]
+            identity = self._create(self._config(spec), spec.arch)
         with self._lock:
             self._live.add(identity)
         try:
@@ -168,6 +169,12 @@ class Workshop:
             with self._lock:
                 self._live.discard(identity)
             self._remove(identity)
+
+    def _create(self, config: Mapping[str, Any], arch: Arch) -> str:
+        """Make a container of `arch`; return its id."""
+        create = self.client.api.create_container_from_config
+        made = self._makers.submit(create, config, platform=arch.platform).result()
+        return str(made["Id"])
 
     @property
     def cancelled(self) -> str:
@@ -184,7 +191,11 @@ class Workshop:
             self._kill(identity)
 
     def close(self) -> None:
-        """Remove all that is left of this run on the engine, but what is kept."""
+        """Remove all that is left of this run on the engine, but what is kept.
+
+        Also what the engine was just asked to make, when whoever asked was interrupted.
+        """
+        self._makers.shutdown()
         sweep(self.client, self.run)
 
     def _kill(self, identity: str) -> None:
@@ -274,9 +285,11 @@ class Container:
             self._api.put_archive(self.identity, path, archive)
 
     def start(self) -> None:
-        """Start the container's own command without waiting for it."""
+        """Start the container's own command without waiting for it; raises `Cancelled`."""
         with self._asked("start a container"):
             self._api.start(self.identity)
+        if self._workshop.cancelled:  # as it was not yet running, and so could not be ended
+            raise Cancelled(self._workshop.cancelled)
 
     def run(self, on_line: OnLine, *, on_error_line: OnLine | None = None) -> Ended:
         """Run the container's command to its end; each line of output goes to a listener.

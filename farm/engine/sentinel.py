@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -47,6 +48,8 @@ class Sentinel:
     """An image of the engine's own architecture that has `cat`."""
     labels: Mapping[str, str]
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _starting: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor)
+    """What makes the first one: an interrupt ends the wait for it, and `stop` waits for it."""
     _watch: threading.Thread | None = None
 
     def start(self) -> None:
@@ -55,14 +58,16 @@ class Sentinel:
         Raises SurroundingsError when the engine can't run it.
         """
         removed = retry_if_exception(_was_removed)  # by another run, before it was running
+        attempts = Retrying(retry=removed, stop=stop_after_attempt(5), reraise=True)
         with translated("start the run's sentinel"):
-            held = Retrying(retry=removed, stop=stop_after_attempt(5), reraise=True)(self._hold)
+            held = self._starting.submit(attempts, self._hold).result()
         self._watch = threading.Thread(target=self._keep, args=(held,), daemon=True)
         self._watch.start()
 
     def stop(self) -> None:
         """Let it end, and remove it; an engine that is gone has nothing to remove."""
         self._stopping.set()
+        self._starting.shutdown()
         with suppress(APIError, requests.RequestException):  # the next run removes what is left
             self._clear()
         if self._watch is not None:

@@ -34,6 +34,7 @@ from farm.steps.context import Context, Site
 from farm.steps.fetch import fetch
 from farm.steps.hybrid import hybrid_warnings
 from farm.steps.publish import publish, remove_unfinished, require_writable
+from farm.steps.retries import persist
 
 _GIB = 1 << 30
 
@@ -252,9 +253,16 @@ def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ..
     hybrid = {job.target.arch for job in order.plan.jobs if job.build.mode is Mode.HYBRID}
     if not hybrid:
         return ()
-    found = hybrid_warnings(
-        context, order.request.project, order.request.source, site, sorted(hybrid)
-    )
+
+    def look(each: Context) -> tuple[str, ...]:
+        return hybrid_warnings(
+            each, order.request.project, order.request.source, site, sorted(hybrid)
+        )
+
+    def say(text: str) -> None:
+        context.emit(Warned(text=f"looking for what a hybrid build can't do: {text}"))
+
+    found = persist(look, context, stopping=context.workshop.stopping, say=say)
     for text in found:
         context.emit(Warned(text=text))
     return found

@@ -1,21 +1,32 @@
-"""A relay in front of the engine, that can go away with every connection and come back."""
+"""A relay in front of the engine, that can go away with every connection and come back.
+
+It can also hold a request back for a while, as an engine does that is slow.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 _ENGINE = "/var/run/docker.sock"
+_HELD_FOR = 2.0
 
 
 class Relay:
-    """Listens at `path`, and hands every connection on to the engine."""
+    """Listens at `path`, and hands every connection on to the engine.
 
-    def __init__(self, path: Path) -> None:
+    Of the requests that begin with `hold` the one with this `number`, counted from 1, reaches the
+    engine late, even if nobody waits for it by then; `held` is set meanwhile.
+    """
+
+    def __init__(self, path: Path, *, hold: bytes = b"", number: int = 0) -> None:
         self._path = path
         self._open: list[socket.socket] = []
+        self._hold, self._number = hold, number
+        self.held, self.released = threading.Event(), threading.Event()
         self.come()
 
     def come(self) -> None:
@@ -39,11 +50,18 @@ class Relay:
                 engine.connect(_ENGINE)
                 self._open += (client, engine)
                 for pair in ((client, engine), (engine, client)):
-                    threading.Thread(target=_pump, args=pair, daemon=True).start()
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(1 << 16):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if self._hold and data.startswith(self._hold):
+                    self._number -= 1
+                    if self._number == 0:
+                        self.held.set()
+                        time.sleep(_HELD_FOR)
+                        sink.sendall(data)
+                        self.released.set()
+                        continue
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from relay import Relay
 
 from farm.engine import images, leftovers
 from farm.engine.connection import arch
@@ -189,6 +190,35 @@ def test_ctrl_c_before_any_job_also_writes_the_report(
     assert farm.returncode == 130, said
     (job,) = json.loads(out)["jobs"]
     assert (job["status"], job["reason"]) == ("skipped", "interrupted")
+    assert left(client, place) == []
+
+
+@pytest.mark.parametrize(
+    ("request_line", "number"),
+    [
+        pytest.param(b"POST /v1.41/containers/create", 1, id="the sentinel"),
+        pytest.param(b"POST /v1.41/volumes/create", 1, id="the first volume"),
+        pytest.param(b"POST /v1.41/containers/create", 2, id="the fetch"),
+    ],
+)
+def test_ctrl_c_while_the_engine_makes_something_leaves_it_not_there(
+    project: Callable[[str], Path],
+    client: docker.DockerClient,
+    start: Start,
+    tmp_path: Path,
+    request_line: bytes,
+    number: int,
+) -> None:
+    place = project("tiny")
+    relay = Relay(tmp_path / "relay.sock", hold=request_line, number=number)
+    address = {"DOCKER_HOST": f"unix://{tmp_path / 'relay.sock'}"}
+    farm = start(place, *ONE, environment=address)
+    assert relay.held.wait(PATIENCE)
+    farm.send_signal(signal.SIGINT)
+    _, said = farm.communicate(timeout=PATIENCE)
+    assert farm.returncode == 130, said
+    assert relay.released.wait(PATIENCE)
+    time.sleep(1)  # what an engine makes that nobody waits for
     assert left(client, place) == []
 
 
