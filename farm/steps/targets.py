@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from farm.bases.recipes import digest
 from farm.engine.containers import Container, Mount, Spec
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.plan import TARGET, Command
@@ -82,7 +83,10 @@ class Targets:
     others: tuple[str, ...] = ()
     """More target directories of the project, of jobs that are not of the run."""
     generation: str = ""
-    """What a directory is of that tells something about the run's sources; see `Stamps`."""
+    """What a directory is of that tells something about the run's sources; see `Stamps`.
+
+    It is also of one environment of the settings: build scripts need not say what they read of it.
+    """
     seeds: Mapping[str, Seed] = field(default_factory=dict)
     """By job; none for one that begins with nothing, unless its own directory has something."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -102,7 +106,8 @@ class Targets:
             before = None
         stamps = stamped(source, before, now)
         container.put(place, archive({_STAMPS: stamps_text(stamps)}))
-        self.generation = stamps.generation
+        environment = digest(dict(self.context.settings.environment))
+        self.generation = f"{stamps.generation}-{environment}"
         return stamps
 
     def ready(self) -> frozenset[str]:

@@ -108,6 +108,15 @@ def test_a_file_that_vanished_is_missed(farm: Farm, place: Path) -> None:
     assert "E0583" in farm("build", place, *ONE).failed(1).err
 
 
+def test_another_environment_in_the_settings_begins_anew(farm: Farm, place: Path) -> None:
+    """A build script need not tell cargo what it reads."""
+    farm("build", place, *ONE).succeeded()
+    settings = place / "pyproject.toml"
+    settings.write_text(settings.read_text() + '\n[tool.farm.environment]\nMINE = "1"\n')
+    farm("build", place, *ONE).succeeded()
+    assert "pyo3-build-config" in compiled(place, X86)
+
+
 def test_force_begins_with_nothing(farm: Farm, place: Path) -> None:
     farm("build", place, *ONE).succeeded()
     farm("build", place, *ONE, "--force").succeeded()
