@@ -10,21 +10,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
 from pydantic import TypeAdapter, ValidationError
 
-from farm.engine.containers import Workshop
+from farm.engine.containers import Limits, Mount, Spec, Workshop
 from farm.engine.errors import translated
 from farm.engine.leftovers import CACHE_LABEL, LABEL
+from farm.model.targets import Arch
 
 _GROUP_LABEL = "farm.group"
 _TITLE_LABEL = "farm.title"
 _SIZES_LABEL = "farm.sizes"
 _SIZES = TypeAdapter(dict[str, int])
+_NOTHING = Limits(memory=16 << 20, cpus=1, pids=1, deadline=0)
+"""What a container may use that is never started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +51,13 @@ class BuildCache:
     key: str
     title: str
     image: str
-    """Any image of the engine's own architecture; nothing of it is run."""
-    _made: dict[str, str] = field(default_factory=dict)
+    """Any image; nothing of it is run."""
+    arch: Arch
+    """The image's architecture."""
 
     def take(self) -> bool:
         """Take it for this run, unless another run has it; tell whether that succeeded."""
-        return self.workshop.claim(f"farm-cache-{self.key}", self.image)
+        return self.workshop.claim(f"farm-cache-{self.key}", self._idle(()))
 
     def groups(self) -> dict[str, str]:
         """Return the volumes that are there, each with its group."""
@@ -90,9 +94,21 @@ class BuildCache:
                 _TITLE_LABEL: self.title,
                 _SIZES_LABEL: json.dumps(known),
             }
-            self.workshop.hold(self.image, tuple(self.groups()), labels)
+            self.workshop.hold(self._idle(self.groups()), labels)
             for container in before:
                 _remove_container(client, container["Id"])
+
+    def _idle(self, volumes: Iterable[str]) -> Spec:
+        """Return a container that is there to have `volumes`, and never started."""
+        return Spec(
+            image=self.image,
+            arch=self.arch,
+            argv=("true",),
+            cwd="/",
+            environment={},
+            mounts=tuple(Mount(volume=v, path=f"/held/{v}", cache=self.key) for v in volumes),
+            limits=_NOTHING,
+        )
 
 
 def held_caches(client: docker.DockerClient) -> tuple[Held, ...]:
@@ -127,7 +143,11 @@ def beyond(there: Sequence[Held], bound: int, *, but: str) -> tuple[Held, ...]:
 
     That of the project `but` stays.
     """
-    excess = sum(each.bytes for each in there) - bound
+    return enough(there, sum(each.bytes for each in there) - bound, but=but)
+
+
+def enough(there: Sequence[Held], excess: int, *, but: str) -> tuple[Held, ...]:
+    """Return the first of `there` that together hold `excess` bytes, without the project `but`."""
     gone = []
     for each in there:
         if excess > 0 and each.key != but:

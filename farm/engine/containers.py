@@ -137,14 +137,13 @@ class Workshop:
             self._makers.submit(create, name, labels=dict(labels)).result()
         return name
 
-    def claim(self, name: str, image: str) -> bool:
-        """Make a container `name`, never started, that goes with the run; it can't be made twice.
+    def claim(self, name: str, spec: Spec) -> bool:
+        """Make the container `name` of `spec`, never started; it goes with the run.
 
-        Returns False where there is one.
+        Returns False where there is one of that name.
         """
-        config = self._idle(image, (), self.labels(""))
         try:
-            self._create(config, None, name=name)
+            self._create(self._config(spec), spec.arch, name=name)
         except APIError as error:
             if error.status_code == requests.codes.conflict:
                 return False
@@ -152,25 +151,9 @@ class Workshop:
                 raise
         return True
 
-    def hold(self, image: str, volumes: tuple[str, ...], labels: Mapping[str, str]) -> None:
-        """Make a container that is never started, and so keeps `volumes`, beyond the run."""
-        self._create(self._idle(image, volumes, labels), None)
-
-    def _idle(
-        self, image: str, volumes: tuple[str, ...], labels: Mapping[str, str]
-    ) -> dict[str, Any]:
-        api = self.client.api
-        mounts = [docker.types.Mount(f"/held/{name}", name) for name in volumes]
-        config: dict[str, Any] = api.create_container_config(
-            image=image,
-            command=["true"],
-            entrypoint=[],
-            labels=dict(labels),
-            host_config=api.create_host_config(
-                mounts=mounts, network_mode="none", cap_drop=["ALL"], read_only=True
-            ),
-        )
-        return config
+    def hold(self, spec: Spec, labels: Mapping[str, str]) -> None:
+        """Make a container of `spec` with just these labels, never started, beyond the run."""
+        self._create(self._config(spec) | {"Labels": dict(labels)}, spec.arch)
 
     def keep(self, spec: Spec, step: str) -> None:
         """Keep the volumes of `spec` beyond the end of the run, for who wants to look into them.
@@ -218,11 +201,10 @@ class Workshop:
                 self._live.discard(identity)
             self._remove(identity)
 
-    def _create(self, config: Mapping[str, Any], arch: Arch | None, *, name: str = "") -> str:
-        """Make a container, of `arch` or else of the engine's own; return its id."""
+    def _create(self, config: Mapping[str, Any], arch: Arch, *, name: str | None = None) -> str:
+        """Make a container of `arch`; return its id."""
         create = self.client.api.create_container_from_config
-        platform = arch.platform if arch else None
-        made = self._makers.submit(create, config, name or None, platform).result()
+        made = self._makers.submit(create, config, name, arch.platform).result()
         return str(made["Id"])
 
     @property

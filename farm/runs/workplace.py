@@ -8,6 +8,7 @@ two builder images.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.bases.recipes import digest
-from farm.engine.build_cache import BuildCache, beyond, drop_caches, held_caches
+from farm.engine.build_cache import BuildCache, beyond, drop_caches, enough, held_caches
+from farm.engine.connection import facts
 from farm.engine.containers import Cancelled
 from farm.engine.images import Image
 from farm.engine.leftovers import clock
 from farm.model.errors import SurroundingsError
-from farm.model.events import Note
+from farm.model.events import Note, Warned
 from farm.model.plan import Job
 from farm.model.secrets import redact, without_secrets
 from farm.model.targets import Arch, Mode
@@ -32,6 +34,9 @@ from farm.steps.context import Context, Shared
 from farm.steps.targets import Targets
 
 _GIB = 1 << 30
+_ROOM = 5 * _GIB
+"""Bytes that are to be free on the engine's disk when builds begin."""
+_LEAST_ROOM = 1 * _GIB
 _SHORT = 8
 _TAKEN = "another run uses what earlier builds of this project left"
 _KEY = 20
@@ -62,6 +67,7 @@ def open_workplace(
         key=project_key(request),
         title=str(request.project.root),
         image=context.images[context.builder].id,
+        arch=context.engine_arch,
     )
     reason = _reason_against(order) or ("" if cache.take() else _TAKEN)
     taken = not reason
@@ -86,6 +92,7 @@ def open_workplace(
         volumes={job: place.volume for job, place in places.items()},
         others=tuple(name for name, group in groups.items() if group and name not in own),
     )
+    _watch_room(context, cache.key)
     if taken:
         cache.hold({})
     try:
@@ -109,6 +116,26 @@ def _reason_against(order: Order) -> str:
         return "builds are given secrets"
     lock = request.project.lock.read_text(encoding="utf-8", errors="replace")
     return "Cargo.lock holds a password" if redact(lock) != lock else ""
+
+
+def _watch_room(context: Context, key: str) -> None:
+    """Make room where there is little, at the cost of what builds of other projects left.
+
+    The disk of an engine on another machine can't be looked at.
+    """
+    client = context.workshop.client
+    engine = facts(client)
+    if not engine.local or not engine.root.is_dir():
+        return
+    free = shutil.disk_usage(engine.root).free
+    gone = enough(held_caches(client), _ROOM - free, but=key)
+    drop_caches(client, gone)
+    for each in gone:
+        context.emit(Note(text=f"what builds of {each.title} left is removed, to make room"))
+    free = shutil.disk_usage(engine.root).free
+    if free < _LEAST_ROOM:
+        text = f"only {free / _GIB:.1f} GiB are free where the engine keeps its data, {engine.root}"
+        context.emit(Warned(text=text))
 
 
 def project_key(request: Request) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from farm.bases.recipes import digest
 from farm.engine.containers import Container, Mount, Spec
 from farm.model.errors import JobError, SurroundingsError
+from farm.model.failures import Cause
 from farm.model.plan import TARGET, Command
 from farm.project.source import Source
 from farm.project.stamps import Stamps, read_stamps, stamped, stamps_text
@@ -170,17 +171,20 @@ class Targets:
         return (*self._directories(), self.shared.cargo, self.shared.linker)
 
     def _run(self, script: str, *words: str) -> list[str]:
+        """Run a script, which may be run again; return what it said."""
         lines: list[str] = []
-        container = self._started()
+        argv = ("bash", "-c", script, "farm", *words)
         try:
-            ended = container.execute(("bash", "-c", script, "farm", *words), lines.append)
+            ended = self._started().execute(argv, lines.append)
         except SurroundingsError:
-            self.close()  # with its engine, or removed from outside: the next one is a new one
-            raise
+            self.close()  # it went with its engine, or somebody removed it: the next is a new one
+            ended = self._started().execute(argv, lines.append)
         if ended.code:
+            text = " ".join(lines)[-_SHOWN:]
             raise SurroundingsError(
-                f"target directories could not be got ready: {' '.join(lines)[-_SHOWN:]}",
+                f"target directories could not be got ready: {text}",
                 "Make room where the engine keeps its data, or begin anew with --force.",
+                cause=Cause.ROOM if "No space left" in text else None,
             )
         return lines
 

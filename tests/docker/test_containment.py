@@ -22,6 +22,7 @@ from conftest import Farm
 from seen import containers_seen
 
 from farm.bases.debian import ZIG_CACHE
+from farm.engine.build_cache import held_caches
 
 pytestmark = pytest.mark.docker
 
@@ -71,7 +72,11 @@ def native_arch() -> str:
 
 
 def test_whatever_a_build_script_and_a_smoke_test_attempt_is_held(
-    farm: Farm, project: Project, listeners: str, native_arch: str
+    farm: Farm,
+    project: Project,
+    client: docker.DockerClient,
+    listeners: str,
+    native_arch: str,
 ) -> None:
     place = project("hostile")
     words = json.dumps(["python", "{project}/attempts.py", *listeners.split()])
@@ -90,12 +95,16 @@ def test_whatever_a_build_script_and_a_smoke_test_attempt_is_held(
     assert "attempts: all held" in log
     assert set(told["writable"].split()) - IN_MEMORY == OF_THE_FARM
     assert told["limits"].split()[-3:] == ["0", "0", "bytes"]
-    require_own_mounts(told["mounts"].split(), report)
+    (held,) = (each for each in held_caches(client) if each.title == str(place))
+    require_own_mounts(told["mounts"].split(), report, held.key)
     require_closed_in([c for c in seen if run_of(c) == report["run"]])
 
 
-def require_own_mounts(mounts: list[str], report: Any) -> None:
-    """What is mounted is the job's own, the run's, or one of the engine's own files."""
+def require_own_mounts(mounts: list[str], report: Any, key: str) -> None:
+    """What is mounted is the job's own, its project's, or one of the engine's own files.
+
+    `key` is what the project's own volumes are called by.
+    """
     volumes, files = {}, {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
     for mount in mounts:
         source, _, place = mount.rpartition(":")
@@ -104,13 +113,13 @@ def require_own_mounts(mounts: list[str], report: Any) -> None:
         else:
             assert place in files or place.endswith("sbin/docker-init"), mount
     run, (job,) = report["run"], report["jobs"]
-    assert volumes == {
-        "/src": f"farm-{run}-{job['job']}-source",
-        "/work": f"farm-{run}-{job['job']}-work",
-        "/cargo": f"farm-{run}-cargo",
-        "/target": f"farm-{run}-target",
-        ZIG_CACHE: f"farm-{run}-linker",
-    }
+    assert volumes.pop("/src") == f"farm-{run}-{job['job']}-source"
+    assert volumes.pop("/work") == f"farm-{run}-{job['job']}-work"
+    project = volumes["/cargo"].removesuffix("-cargo")
+    assert project == f"farm-cache-{key}"
+    assert re.sub("-[0-9a-f]{8}$", "", volumes["/target"]) == f"{project}-{job['job']}"
+    assert re.sub("-[0-9a-f]{8}$", "", volumes[ZIG_CACHE]) == f"{project}-linker"
+    assert volumes.keys() == {"/cargo", "/target", ZIG_CACHE}
 
 
 def run_of(container: Any) -> str | None:

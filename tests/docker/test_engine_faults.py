@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,12 +16,14 @@ import docker
 import libfaketime
 import pytest
 
+from farm.engine.build_cache import held_caches
 from farm.engine.images import find
 from farm.engine.leftovers import JOB_LABEL, RUN_LABEL, SENTINEL_LABEL, look, release
 from tests.second_engine import SecondEngine, second_engine
 
 JOB = "py3-none-manylinux_2_28_x86_64"
 WHEEL = "program-0.1.0-py3-none-manylinux_2_28_x86_64.whl"
+FARM = (sys.executable, "-m", "farm")
 PATIENCE = 300.0
 SLOW = "fn main() { std::thread::sleep(std::time::Duration::from_secs(8)); }\n"
 
@@ -53,7 +56,7 @@ class Run:
 
     def __init__(self, place: Path, address: str, **environment: str) -> None:
         self.farm = subprocess.Popen(
-            [sys.executable, "-m", "farm", "build", "--arch", "native", "--no-smoke", "--json"],
+            [*FARM, "build", "--arch", "native", "--no-smoke", "--json"],
             cwd=place,
             env=os.environ
             | {"DOCKER_HOST": address, "XDG_CACHE_HOME": str(place / ".." / "cache")}
@@ -190,3 +193,17 @@ def test_a_clock_that_jumps_changes_nothing(
         assert (job["status"], job["attempts"]) == ("built", 1)
         assert left(client) == []
     assert Run(slow, engine.address).ended()[1]["status"] == "cached"
+
+
+def test_where_room_is_short_what_other_projects_builds_left_goes(
+    engine: SecondEngine, project: Project, tmp_path: Path
+) -> None:
+    """The second engine's disk is smaller than what is to be free."""
+    first = project("program")
+    second = Path(shutil.copytree(first, tmp_path / "another"))
+    for place in (first, second):
+        status, _, said = Run(place, engine.address).ended()
+        assert status == 0, said
+    assert f"what builds of {first} left is removed, to make room" in said
+    with engine.client() as client:
+        assert [held.title for held in held_caches(client)] == [str(second)]
