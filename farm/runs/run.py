@@ -169,10 +169,18 @@ def _take_cached(
     for job, key in keys.items():
         hit = cache.find(key)
         if hit is not None:
-            published = publish(hit.wheel, order.request.out, directory.name)
+            try:
+                published = publish(
+                    hit.wheel, order.request.out, directory.name, digest=hit.facts.sha256
+                )
+            except SurroundingsError:
+                if hit.wheel.exists():
+                    raise
+                continue  # another farm just dropped it: it is built
             results.append(from_cache(hit, published))
-            append_result(directory, results[-1])
-            emit(JobPhase(job=job, phase=Phase.CACHED, text=str(published)))
+            emit(JobPhase(job=job, phase=Phase.CACHED, text=str(published), run=hit.result.run))
+    if results:
+        append_result(directory, *results)
     return tuple(results)
 
 
