@@ -13,6 +13,7 @@ from made_projects import LOCK, PYPROJECT, SIMPLE, commit, git, write
 import farm
 from farm.engine.images import Image
 from farm.model.plan import Plan
+from farm.model.settings import read_settings
 from farm.model.targets import Arch, Interpreter
 from farm.runs.cache import wheel_keys
 from farm.runs.planner import Request, Selectors, make_plan, read_request, select_arches
@@ -113,8 +114,8 @@ def test_whatever_goes_into_a_wheel_is_in_its_key(place: Path, what: str) -> Non
     assert not set(before.values()) & set(after.values())
 
 
-def test_settings_are_in_the_key_as_commands_not_only_as_text(place: Path) -> None:
-    """The digest of pyproject.toml hides this: the same source, planned in two ways."""
+def test_the_plan_is_in_the_key_itself_not_only_what_it_is_made_from(place: Path) -> None:
+    """The digest of the source hides this: here it is the same, planned in many ways."""
     request, plan = planned(place, Selectors())
     images = {name: image(name) for name in plan.images}
 
@@ -136,7 +137,13 @@ def test_settings_are_in_the_key_as_commands_not_only_as_text(place: Path) -> No
     plans = [replace(plan, jobs=(other,)) for other in jobs]
     fetched = replace(plan.fetch[0], argv=(*plan.fetch[0].argv, "--config", "x"))
     plans.append(replace(plan, fetch=(fetched,)))
-    found = [key(plan), *map(key, plans), key(plan, replace(request, epoch=request.epoch + 1))]
+    smoke = read_settings({"smoke": {"skip-import": ["sample.gpu"]}}, "")
+    requests = [
+        replace(request, epoch=request.epoch + 1),
+        replace(request, settings=smoke),
+        replace(request, source=replace(request.source, project="elsewhere")),
+    ]
+    found = [key(plan), *map(key, plans), *(key(plan, other) for other in requests)]
     assert len(set(found)) == len(found)
 
 
