@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 from made_projects import LOCK, PYPROJECT, SIMPLE, commit, git, write
+from test_cache import built
 
 import farm
 from farm.engine.images import Image
+from farm.model.events import Event, JobPhase
 from farm.model.plan import Plan
 from farm.model.settings import read_settings
 from farm.model.targets import Arch, Interpreter
-from farm.runs.cache import wheel_keys
-from farm.runs.planner import Request, Selectors, make_plan, read_request, select_arches
+from farm.runs.cache import Cache, Hit, user_cache, wheel_keys
+from farm.runs.planner import Order, Request, Selectors, make_plan, read_request, select_arches
+from farm.runs.run import _take_cached
 
 AVAILABLE = (Interpreter(minor=11), Interpreter(minor=13))
 FOREIGN, NATIVE = "cp313-manylinux_2_28_aarch64", "cp313-manylinux_2_28_x86_64"
@@ -243,3 +246,29 @@ def test_the_same_project_elsewhere_has_the_same_keys(place: Path) -> None:
 def test_more_jobs_beside_it_do_not_change_a_wheels_key(place: Path) -> None:
     for only in (Selectors(pythons=("3.13",)), Selectors(arches=("native",))):
         assert keys(place, selectors=only)[NATIVE] == keys(place)[NATIVE]
+
+
+def test_a_wheel_that_another_farm_just_dropped_is_left_to_be_built(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    request, plan = planned(place, Selectors())
+    order = Order(request=request, plan=plan)
+    request.out.mkdir()
+    for job in ("a", "b"):
+        (tmp_path / job).mkdir()
+        user_cache().store(job, built(tmp_path / job, f"{job}-1-py3-none-any.whl"))
+    find = Cache.find
+
+    def find_and_lose(cache: Cache, key: str) -> Hit | None:
+        hit = find(cache, key)
+        if key == "a":
+            cache._drop(cache.directory / key)
+        return hit
+
+    monkeypatch.setattr(Cache, "find", find_and_lose)
+    events: list[Event] = []
+    taken = _take_cached(order, {"a": "a", "b": "b"}, tmp_path, events.append)
+    assert [Path(result.published).name for result in taken] == ["b-1-py3-none-any.whl"]
+    assert [event.job for event in events if isinstance(event, JobPhase)] == ["b"]
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 1
