@@ -13,6 +13,7 @@ from docker.errors import APIError
 
 import farm
 from farm.engine import images
+from farm.engine.connection import version
 from farm.engine.containers import Workshop, open_workshop
 from farm.engine.images import Image
 from farm.engine.leftovers import enforce_quota, reap
@@ -309,11 +310,12 @@ def _report(
 def _engine(client: docker.DockerClient) -> dict[str, str]:
     """Return what the engine says of itself, or that it is gone."""
     try:
-        version = client.version()
+        client.ping()
+        told = version(client)
     except (APIError, requests.RequestException) as error:
         return {"error": redact(str(error))}
     return {
-        "version": str(version["Version"]),
-        "arch": str(Arch.parse(version["Arch"])),
-        "kernel": str(version["KernelVersion"]),
+        "version": str(told["Version"]),
+        "arch": str(Arch.parse(told["Arch"])),
+        "kernel": str(told["KernelVersion"]),
     }
