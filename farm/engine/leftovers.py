@@ -25,6 +25,8 @@ from farm.model.adapters import adapter
 LABEL = "farm"
 RUN_LABEL = "farm.run"
 JOB_LABEL = "farm.job"
+CACHE_LABEL = "farm.cache"
+"""On what is kept of a project's builds, of no run: the key of the project."""
 PROBE_LABEL = "farm.probe"
 """On a container of no run, that ends within seconds."""
 KEPT_LABEL = "farm.kept"
@@ -83,7 +85,7 @@ def look(client: docker.DockerClient) -> Leftovers:
         volumes = _volumes(client)
         containers = _containers(client)
         sentinels = [c for c in containers if SENTINEL_LABEL in c["Labels"]]
-        now = _clock(client) if sentinels else 0.0
+        now = clock(client) if sentinels else 0.0
         alive = {c["Labels"][RUN_LABEL] for c in sentinels if _is_alive(client, c, now)}
     kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
     needed = {name for each in kept for name in each.volumes}
@@ -109,7 +111,7 @@ def reap(client: docker.DockerClient) -> Leftovers:
         if found.dead:
             _remove_seen(client, found)
         probes = client.api.containers(all=True, filters={"label": [PROBE_LABEL]})
-        now = _clock(client) if probes else 0.0
+        now = clock(client) if probes else 0.0
         for container in probes:
             if now - container["Created"] > _STRAY:
                 _remove_container(client, container["Id"])
@@ -256,7 +258,7 @@ def _is_alive(client: docker.DockerClient, container: Mapping[str, Any], now: fl
     return state["ExitCode"] != 0 and now - _seconds(state["FinishedAt"]) < _GRACE
 
 
-def _clock(client: docker.DockerClient) -> float:
+def clock(client: docker.DockerClient) -> float:
     """Return the time by the engine's clock; the controller's may be another."""
     return _seconds(client.info()["SystemTime"])
 

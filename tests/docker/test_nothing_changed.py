@@ -140,12 +140,8 @@ def test_a_damaged_entry_is_built_again(place: Place) -> None:
     assert ": 1 cached" in place.build().err
 
 
-def test_clean_says_what_the_cache_holds_and_empties_it_when_told_to(place: Place) -> None:
+def test_clean_says_what_the_cache_holds(place: Place) -> None:
     size = sum(path.stat().st_size for entry in place.entries for path in entry.iterdir())
-    assert (
-        f"1 wheel in the cache: {size / 1000:.0f} kB; --cache removes them\n" in place("clean").out
-    )
+    told = f"1 wheel in the cache: {size / 1000:.0f} kB; --cache removes them\n"
+    assert told in place("clean").out
     assert len(place.entries) == 1
-    assert "removed 1 wheel from the cache: " in place("clean", "--cache").out
-    assert place.entries == []
-    assert "0 wheels in the cache: 0 B" in place("clean").out

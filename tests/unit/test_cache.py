@@ -5,10 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from farm.cli.clean import clean
+from farm.engine.leftovers import Leftovers
 from farm.model.plan import Command
 from farm.model.results import JobResult, Status, WheelFacts
 from farm.model.targets import Arch, Mode
@@ -245,3 +248,22 @@ def test_farms_at_once_find_whole_wheels_or_none(tmp_path: Path) -> None:
     cache = Cache(directory=tmp_path / "cache", bound=30_000)
     assert 0 < cache.size()[1] <= cache.bound
     assert {p.name for p in cache.directory.iterdir()} <= {*"abcdef", ".lock"}
+
+
+def test_clean_empties_the_cache_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With an engine that has nothing: a real one may hold what other projects' builds left."""
+    nothing = Leftovers(alive=frozenset(), dead=frozenset(), kept=(), containers=(), volumes=())
+    monkeypatch.setattr("farm.engine.connection.connect", nullcontext)
+    monkeypatch.setattr("farm.engine.leftovers.reap", lambda _: nothing)
+    monkeypatch.setattr("farm.engine.build_cache.held_caches", lambda _: ())
+    monkeypatch.setattr("farm.engine.build_cache.drop_caches", lambda *_: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    user_cache().store("key", built(tmp_path))
+    clean()
+    assert "1 wheel in the cache: " in capsys.readouterr().out
+    assert user_cache().find("key") is not None
+    clean(cache=True)
+    assert "removed 1 wheel from the cache: " in capsys.readouterr().out
+    assert user_cache().size() == (0, 0)
