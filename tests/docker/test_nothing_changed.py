@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import PROJECTS, Farm, Finished
 from relay import Relay
+from seen import remove_caches
 
 pytestmark = pytest.mark.docker
 
@@ -66,15 +67,16 @@ def relayed(top: Path) -> Iterator[Relay]:
 
 
 @pytest.fixture(scope="module")
-def made(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """Return where a project was built once, with its cache, and the report."""
+def made(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
+    """Give where a project was built once, with its cache, and the report."""
     top = tmp_path_factory.mktemp("made")
     shutil.copytree(PROJECTS / "tiny", top / "tiny")
     with relayed(top) as relay:
         place = Place(farm=farm, top=top, relay=relay, before=None)
         report = place.build("--json").json
     assert "POST" in relay.asked
-    return top, report
+    yield top, report
+    remove_caches(top)
 
 
 @pytest.fixture
@@ -84,6 +86,7 @@ def place(farm: Farm, made: tuple[Path, Any], tmp_path: Path) -> Iterator[Place]
     shutil.copytree(made[0], top, symlinks=True)
     with relayed(top) as relay:
         yield Place(farm=farm, top=top, relay=relay, before=made[1])
+    remove_caches(top)
 
 
 def test_where_nothing_changed_nothing_is_started_and_the_run_is_told(place: Place) -> None:
