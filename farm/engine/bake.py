@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import docker
-import python_on_whales
 from docker.transport import UnixHTTPAdapter
-from python_on_whales.exceptions import DockerException
 
 import farm
 from farm.bases import debian
@@ -24,6 +23,9 @@ from farm.host.certificates import bundle
 from farm.host.scratch import scratch
 from farm.model.errors import SurroundingsError
 from farm.model.secrets import redactor
+
+if TYPE_CHECKING:
+    import python_on_whales
 
 Say = Callable[[str], None]
 
@@ -137,6 +139,8 @@ class Oven:
         say: Say,
     ) -> None:
         """Build the bake file's target `folder` with what `target` and `args` add to it."""
+        from python_on_whales.exceptions import DockerException  # noqa: PLC0415  (as in _client)
+
         whole = {
             **target,
             "context": str(context),
@@ -198,6 +202,8 @@ def _mmdebstrap(recipe: Recipe, target: str, *words: str) -> str:
 
 def _client(engine: docker.DockerClient) -> python_on_whales.DockerClient:
     """Return python-on-whales for the very engine that `engine` speaks to."""
+    import python_on_whales  # noqa: PLC0415  (slow; needed only where an image is made)
+
     if shutil.which("docker") is None:
         raise SurroundingsError("Docker's command line is missing, which drives buildx", _FIX)
     adapter = engine.api.get_adapter(engine.api.base_url)

@@ -6,10 +6,12 @@ import getpass
 import os
 import platform
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import docker
 import requests
@@ -25,6 +27,7 @@ _UNIX = "unix://"
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 _TIMEOUT = 600
 """Seconds until an answer of the engine's is given up; packing a large volume takes long."""
+_versions: WeakKeyDictionary[docker.DockerClient, Mapping[str, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +74,25 @@ def address() -> str:
     return os.environ.get("DOCKER_HOST") or str(ContextAPI.get_current_context().Host)
 
 
+def version(client: docker.DockerClient) -> Mapping[str, Any]:
+    """Return what the engine said of its version; it takes its time, and is asked once a client."""
+    if client not in _versions:
+        _versions[client] = client.version()
+    return _versions[client]
+
+
 def arch(client: docker.DockerClient) -> Arch:
     """Return the engine's own architecture; asked, never assumed.
 
     Raises SurroundingsError when the farm has no images for it.
     """
-    version = client.version()
-    if version["Os"] != "linux" or version["Arch"] not in {a.debian for a in Arch}:
+    told = version(client)
+    if told["Os"] != "linux" or told["Arch"] not in {a.debian for a in Arch}:
         raise SurroundingsError(
-            f"the engine runs {version['Os']} on {version['Arch']}",
+            f"the engine runs {told['Os']} on {told['Arch']}",
             "The farm needs an engine that runs Linux on x86_64 or aarch64.",
         )
-    return Arch.parse(version["Arch"])
+    return Arch.parse(told["Arch"])
 
 
 def facts(client: docker.DockerClient) -> Facts:

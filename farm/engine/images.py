@@ -13,7 +13,6 @@ from docker.errors import APIError
 
 from farm.bases.recipes import names_for
 from farm.engine.bake import Oven
-from farm.engine.making import Making
 from farm.engine.stock import Book, Image, existing, newest
 from farm.model.events import Emit, Warned
 
@@ -64,6 +63,8 @@ def ensure(
     names = tuple(names)
     there = {} if upgrade else find(engine, names)
     if len(there) < len(set(names)):
+        from farm.engine.making import Making  # noqa: PLC0415  (what is there needs no buildx)
+
         there = Making(engine, emit).make(names, upgrade=upgrade)
     _warn_of_gaps(there.values(), emit)
     return there

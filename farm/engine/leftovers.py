@@ -15,11 +15,12 @@ from typing import Any
 import docker
 import requests
 from docker.errors import APIError, NotFound
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from farm.engine.errors import translated
 from farm.engine.sentinel import SENTINEL_LABEL
+from farm.model.adapters import adapter
 
 LABEL = "farm"
 RUN_LABEL = "farm.run"
@@ -34,7 +35,6 @@ KEPT_LABEL = "farm.kept"
 STEP_LABEL = "farm.step"
 """On the same container: which of the job's steps it is of."""
 
-_SIZES = TypeAdapter(dict[str, int])
 _GRACE = 60.0
 """Seconds that a sentinel which its engine took down has to come back."""
 _START = 10.0
@@ -84,8 +84,8 @@ def look(client: docker.DockerClient) -> Leftovers:
     with translated("list what runs left"):
         volumes = _volumes(client)
         containers = _containers(client)
-        now = clock(client)
         sentinels = [c for c in containers if SENTINEL_LABEL in c["Labels"]]
+        now = clock(client) if sentinels else 0.0
         alive = {c["Labels"][RUN_LABEL] for c in sentinels if _is_alive(client, c, now)}
     kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
     needed = {name for each in kept for name in each.volumes}
@@ -110,8 +110,9 @@ def reap(client: docker.DockerClient) -> Leftovers:
     with translated("remove what runs left"):
         if found.dead:
             _remove_seen(client, found)
-        now = clock(client)
-        for container in client.api.containers(all=True, filters={"label": [PROBE_LABEL]}):
+        probes = client.api.containers(all=True, filters={"label": [PROBE_LABEL]})
+        now = clock(client) if probes else 0.0
+        for container in probes:
             if now - container["Created"] > _STRAY:
                 _remove_container(client, container["Id"])
     return found
@@ -233,7 +234,7 @@ def _kept(container: Mapping[str, Any]) -> Kept:
 def _sizes(text: str) -> dict[str, int]:
     """Return what the label of a kept container tells; another version's may tell nothing."""
     try:
-        return _SIZES.validate_json(text)
+        return adapter(dict[str, int]).validate_json(text)
     except ValidationError:
         return {}
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import docker
 
 from farm.bases.recipes import Recipe, recipe_hashes, recipes
 from farm.engine.bake import recipes_directory
+from farm.engine.connection import version
 from farm.model.targets import Arch, Interpreter
 
 LABEL = "farm"
@@ -68,8 +70,13 @@ class Book:
     @classmethod
     def read(cls, engine: docker.DockerClient) -> Book:
         """Return the book for the engine's own architecture."""
-        known = recipes(Arch.parse(engine.version()["Arch"]))
-        return cls(recipes=known, hashes=recipe_hashes(known, _files()))
+        return _book(Arch.parse(version(engine)["Arch"]))
+
+
+@cache
+def _book(arch: Arch) -> Book:
+    known = recipes(arch)
+    return Book(recipes=known, hashes=recipe_hashes(known, _files()))
 
 
 def existing(engine: docker.DockerClient) -> tuple[Image, ...]:

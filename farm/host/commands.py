@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import psutil
-
 from farm.model.errors import SurroundingsError
 
 _NOT_FOUND = 127
@@ -27,6 +25,8 @@ class Ended:
 
 def terminate() -> None:
     """Ask every program that was started from here to end, and whatever those started."""
+    import psutil  # noqa: PLC0415  (only an interrupted farm needs it)
+
     for program in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             program.terminate()

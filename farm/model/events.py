@@ -62,6 +62,8 @@ class JobPhase:
     """The check's interpreter, the wheel's path, or the reason of a failure, in one line."""
     log: str = ""
     """The path of the job's log, where the job failed."""
+    run: str = ""
+    """The run that made the wheel, where it was found made."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from farm.model.targets import Arch, Interpreter, Mode, Target
 
@@ -76,6 +77,17 @@ class Job:
     out: str
     """The directory, inside the container, that the wheel is built into."""
 
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Every command that the job may run."""
+        commands: list[Command] = []
+        for build in (self.build, self.fallback):
+            if build is not None:
+                commands += [*build.prepare, build.command]
+        for check in self.checks:
+            commands += [*check.prepare, *check.run]
+        return tuple(commands)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -96,11 +108,5 @@ class Plan:
     @property
     def images(self) -> tuple[str, ...]:
         """The short names of the images that the plan's commands run in, each once."""
-        commands = [*self.fetch]
-        for job in self.jobs:
-            for build in (job.build, job.fallback):
-                if build is not None:
-                    commands += [*build.prepare, build.command]
-            for check in job.checks:
-                commands += [*check.prepare, *check.run]
+        commands = chain(self.fetch, *(job.commands for job in self.jobs))
         return tuple(dict.fromkeys(command.image for command in commands))

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from pathspec import GitIgnoreSpec
 
@@ -93,15 +93,17 @@ class Source:
 
         Owner is 0, every time `mtime` but for those that `times` has by path, the order that of
         `files`: the same source gives the same bytes. `only` restricts it to these paths. Raises
-        UsageError when a file can't be read or changes meanwhile.
+        UsageError when a file can't be read, or is not what `hashes` says any more: wheels are
+        named by that in the cache.
         """
         times = times or {}
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-            files = [f for f in self.files if only is None or f.path in only]
+            pairs = zip(self.files, self.hashes, strict=True)
+            files = {f: content for f, content in pairs if only is None or f.path in only}
             for directory in _directories(files):
                 archive.addfile(_header(directory, tarfile.DIRTYPE, 0o755, mtime))
-            for file in files:
-                _add(archive, file, times.get(file.path, mtime))
+            for file, content in files.items():
+                _add(archive, file, content, times.get(file.path, mtime))
 
 
 @readable()
@@ -285,7 +287,27 @@ def _header(name: str, kind: bytes, mode: int, mtime: float) -> tarfile.TarInfo:
     return header
 
 
-def _add(archive: tarfile.TarFile, file: SourceFile, mtime: float) -> None:
+class _Hashed:
+    """A stream that keeps the sha256 of what is read of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the stream does."""
+        data = self._stream.read(size)
+        self._hash.update(data)
+        return data
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was read by now, in hexadecimal."""
+        return self._hash.hexdigest()
+
+
+def _add(archive: tarfile.TarFile, file: SourceFile, content: str, mtime: float) -> None:
+    """Add `file`, whose hash is `content`."""
     if file.link is not None:
         header = _header(file.path, tarfile.SYMTYPE, file.mode, mtime)
         header.linkname = file.link
@@ -295,9 +317,10 @@ def _add(archive: tarfile.TarFile, file: SourceFile, mtime: float) -> None:
     header.size = file.size
     try:
         with file.origin.open("rb") as stream:
-            archive.addfile(header, stream)
+            hashed = _Hashed(stream)
+            archive.addfile(header, cast("IO[bytes]", hashed))
             grown = bool(stream.read(1))
     except OSError as error:
         raise _unreadable(file, error) from None
-    if grown:
+    if grown or hashed.sha256 != content:
         raise UsageError(f"{file.origin} changed while it was read", "Run it again.")

@@ -156,7 +156,7 @@ class Progress:
             job.since = now
         before, job.phase = job.phase, event.phase
         job.detail = event.text if event.phase is Phase.CHECK else ""
-        job.text = event.text if event.phase is Phase.FAILED else ""
+        job.text = event.text if event.phase is Phase.FAILED else _origin(event).strip()
         if event.phase in FINAL:
             job.ended = now
             return self._ended(event, job, before)
@@ -203,10 +203,15 @@ class Progress:
 
 def _end(event: JobPhase, job: _Job) -> str:
     """Return the line of a job that ended without a fault."""
-    text = f"{event.job}: {event.phase}"
+    text = f"{event.job}: {event.phase}{_origin(event)}"
     if event.phase not in {Phase.CANCELLED, Phase.SKIPPED, Phase.CACHED} and job.ended is not None:
         text += f" in {duration(job.ended - job.since)}"
     return f"{text}: {short(event.text)}" if event.text else text
+
+
+def _origin(event: JobPhase) -> str:
+    """Return which run made a wheel that was found made."""
+    return f" from run {event.run}" if event.run else ""
 
 
 def _failure(event: JobPhase, job: _Job, before: str) -> list[Text]:

@@ -22,6 +22,11 @@ def dump(value: Any) -> str:
     return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def canonical(value: Any) -> str:
+    """Return `value` as JSON that is the same for the same value, whatever the order of keys."""
+    return json.dumps(value, default=_plain, sort_keys=True)
+
+
 def _plain(value: Any) -> Any:
     """Return what JSON has for `value`: an object, or an interpreter's version."""
     if isinstance(value, Interpreter):

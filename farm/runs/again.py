@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from farm.model.adapters import adapter
 from farm.model.errors import UsageError
 from farm.model.results import Status
 from farm.model.runs import Run
@@ -24,13 +25,10 @@ class _Asked:
     smoke: bool
 
 
-_ASKED_TYPE = TypeAdapter(_Asked)
-
-
 def write_asked(request: Request, directory: Path) -> None:
     """Write into the run's `directory` what was asked for; raises SurroundingsError."""
     asked = _Asked(selectors=request.selectors, out=request.out, smoke=request.smoke)
-    write_file(directory / _FILE, _ASKED_TYPE.dump_json(asked, indent=2))
+    write_file(directory / _FILE, adapter(_Asked).dump_json(asked, indent=2))
 
 
 def left_to_do(run: Run) -> tuple[str, ...]:
@@ -47,7 +45,7 @@ def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
     run was no build, and as `read_request`.
     """
     try:
-        asked = _ASKED_TYPE.validate_json((directory / _FILE).read_bytes())
+        asked = adapter(_Asked).validate_json((directory / _FILE).read_bytes())
     except (OSError, ValidationError):
         raise UsageError(
             f"run {directory.name} does not tell what it was asked for",

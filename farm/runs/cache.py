@@ -6,27 +6,29 @@ It lies in the user's cache directory, bounded; what was used longest ago goes f
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock
 from platformdirs import user_cache_path
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 import farm
 from farm.engine.images import Image
+from farm.model.adapters import adapter
 from farm.model.plan import Job, Plan
 from farm.model.results import JobResult, Status, WheelFacts
-from farm.report.json import dump
+from farm.model.secrets import redact
+from farm.report.json import canonical
 from farm.runs.planner import Request
+from farm.steps.context import network_environment
 from farm.steps.publish import sha256
 
 BOUND = 4 << 30
@@ -35,9 +37,10 @@ BOUND = 4 << 30
 _FORMAT = 1
 _RESULT = "result.json"
 _TEMPORARY = "new-"
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
+"""What a rename to a directory that is there fails with."""
 _TEMPORARY_AGE = 86400.0
 """Seconds after which an entry that nobody finished is nobody's."""
-_RESULT_TYPE = TypeAdapter(JobResult)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class Hit:
     """A wheel of an earlier run."""
 
     wheel: Path
+    facts: WheelFacts
+    """What it was when it was stored, and is still."""
     result: JobResult
     """What that run said of it."""
 
@@ -60,11 +65,12 @@ class Cache:
         """Return the entry `key`, and count it as used; one that is damaged is removed."""
         entry = self.directory / key
         try:
-            result = _RESULT_TYPE.validate_json((entry / _RESULT).read_bytes())
+            result = adapter(JobResult).validate_json((entry / _RESULT).read_bytes())
             if result.wheel is None:
                 return None
             wheel = entry / Path(result.wheel.path).name
-            whole = sha256(wheel) == result.wheel.sha256
+            hit = Hit(wheel=wheel, facts=result.wheel, result=result)
+            whole = sha256(wheel) == hit.facts.sha256
             os.utime(entry)
         except FileNotFoundError:
             whole = not entry.exists()
@@ -75,7 +81,7 @@ class Cache:
         if not whole:
             self._drop(entry)
             return None
-        return Hit(wheel=wheel, result=result)
+        return hit
 
     def store(self, key: str, result: JobResult) -> None:
         """Keep the wheel of `result`, which passed, as entry `key`; make room for it.
@@ -89,14 +95,17 @@ class Cache:
         try:
             wheel = Path(result.wheel.path)
             shutil.copyfile(wheel, new / wheel.name)
-            (new / _RESULT).write_bytes(_RESULT_TYPE.dump_json(result))
+            (new / _RESULT).write_bytes(adapter(JobResult).dump_json(result))
             for path in new.iterdir():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             entry = self.directory / key
             self._drop(entry)
-            with suppress(FileExistsError):  # another farm was faster with the same
+            try:
                 new.rename(entry)
+            except OSError as error:
+                if error.errno not in _TAKEN:  # another farm was faster with the same
+                    raise
         finally:
             shutil.rmtree(new, ignore_errors=True)
         self._make_room()
@@ -114,6 +123,8 @@ class Cache:
         return len(entries), sum(size for _, size, _ in entries)
 
     def _make_room(self) -> None:
+        from filelock import FileLock  # noqa: PLC0415  (what is only found needs no lock)
+
         with FileLock(self.directory / ".lock"):
             entries = sorted(self._entries(), key=lambda e: e[2])
             excess = sum(size for _, size, _ in entries) - self.bound
@@ -152,35 +163,45 @@ def wheel_keys(request: Request, plan: Plan, images: Mapping[str, Image]) -> dic
     """Return, by job, the name of its entry: the hash of all that goes into its wheel.
 
     That is the source with its lock, every command with its environment, what the images were
-    made from, the settings of the check, and the farm's own version.
+    made from, the settings of the check, and the farm's own version; where something is installed
+    for the job, also the package indexes that the user's environment names, less passwords.
     """
     digest = request.source.digest
     return {job.id: _key(request, plan, job, images, digest) for job in plan.jobs}
 
 
 def _key(request: Request, plan: Plan, job: Job, images: Mapping[str, Image], digest: str) -> str:
+    if not request.smoke:
+        job = replace(job, checks=())
+    installs = any(command.network for command in job.commands)
     inputs = {
         "format": _FORMAT,
         "farm": farm.__version__,
         "source": digest,
         "project": request.source.project,
         "epoch": request.epoch,
-        "fetch": plan.fetch,
-        "job": job if request.smoke else replace(job, checks=()),
+        "fetch": tuple(replace(c, argv=_untargeted(c.argv)) for c in plan.fetch),
+        "job": job,
         "smoke": request.settings.smoke.model_dump(mode="json") if request.smoke else None,
-        "images": {name: images[name].inputs for name in _images(plan, job)},
+        "images": {name: images[name].inputs for name in replace(plan, jobs=(job,)).images},
+        "indexes": _indexes() if installs else {},
     }
-    return hashlib.sha256(json.dumps(json.loads(dump(inputs)), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(canonical(inputs).encode()).hexdigest()
 
 
-def _images(plan: Plan, job: Job) -> tuple[str, ...]:
-    return replace(plan, jobs=(job,)).images
+def _untargeted(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a fetch's command less the architectures, which are those of all jobs together."""
+    before = ("", *argv)
+    return tuple(w for w, last in zip(argv, before, strict=False) if "--target" not in (w, last))
+
+
+def _indexes() -> dict[str, str]:
+    """Return what of the user's environment says where Python's packages come from."""
+    told = network_environment("").items()
+    return {name: redact(value) for name, value in told if name.upper().startswith("UV_")}
 
 
 def from_cache(hit: Hit, published: Path) -> JobResult:
     """Return the result of a job whose wheel is `hit`, now at `published`."""
-    facts = hit.result.wheel
-    if facts is None:
-        raise TypeError(hit)
-    wheel = WheelFacts(path=str(published), sha256=facts.sha256, size=facts.size)
+    wheel = replace(hit.facts, path=str(published))
     return replace(hit.result, status=Status.CACHED, wheel=wheel, seconds={})

@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 import farm
+from farm.model.adapters import adapter
 from farm.model.errors import SurroundingsError, UsageError, nearest
 from farm.model.results import JobResult, Report, WheelChecks
 from farm.model.runs import FETCH, LogFile, Run, State
@@ -51,12 +52,6 @@ class _Origin:
     """What is asked of a report that can't be read."""
 
     farm: str
-
-
-_REPORT_TYPE = TypeAdapter(Report)
-_CHECKS_TYPE = TypeAdapter(tuple[WheelChecks, ...])
-_RESULT_TYPE = TypeAdapter(JobResult)
-_ORIGIN_TYPE = TypeAdapter(_Origin)
 
 
 def new_id() -> str:
@@ -105,25 +100,27 @@ def write_tree(request: Request, path: Path, times: Mapping[str, float] | None =
 
 def write_report(report: Report, directory: Path) -> Path:
     """Write `report.json` into the run's directory, whole or not at all; return its path."""
-    return write_file(directory / REPORT, _REPORT_TYPE.dump_json(report, indent=2))
+    return write_file(directory / REPORT, adapter(Report).dump_json(report, indent=2))
 
 
 def write_checks(checks: tuple[WheelChecks, ...], directory: Path) -> Path:
     """Write what came of a test of wheels, as `write_report` does for a build."""
-    return write_file(directory / _CHECKS, _CHECKS_TYPE.dump_json(checks, indent=2))
+    return write_file(
+        directory / _CHECKS, adapter(tuple[WheelChecks, ...]).dump_json(checks, indent=2)
+    )
 
 
-def append_result(directory: Path, result: JobResult) -> None:
-    """Write down, in the run's directory, that a job ended; from any thread.
+def append_result(directory: Path, *results: JobResult) -> None:
+    """Write down, in the run's directory, that jobs ended; from any thread.
 
-    It is a whole line or, where the machine dies meanwhile, one that readers leave out. Raises
-    SurroundingsError when it can't be written.
+    Each is a whole line or, where the machine dies meanwhile, one that readers leave out. Raises
+    SurroundingsError when they can't be written.
     """
-    line = _RESULT_TYPE.dump_json(result) + b"\n"
+    lines = b"".join(adapter(JobResult).dump_json(result) + b"\n" for result in results)
     path = directory / _JOURNAL
     try:
         with path.open("ab", buffering=0) as file:
-            whole = file.write(line) == len(line)
+            whole = file.write(lines) == len(lines)
             os.fsync(file.fileno())
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -206,8 +203,8 @@ def read_run(project: Path, run: str) -> Run:
     fault = ""
     report, checks = None, None
     try:
-        report = _read(directory / REPORT, _REPORT_TYPE)
-        checks = _read(directory / _CHECKS, _CHECKS_TYPE)
+        report = _read(directory / REPORT, Report)
+        checks = _read(directory / _CHECKS, tuple[WheelChecks, ...])
     except SurroundingsError as error:
         fault = error.message
     if fault:
@@ -257,7 +254,7 @@ def _locked(directory: Path) -> bool:
     return False
 
 
-def _read(path: Path, kind: TypeAdapter[Value]) -> Value | None:
+def _read(path: Path, kind: type[Value]) -> Value | None:
     """Return what `path` holds, None where there is no such file; raise SurroundingsError."""
     try:
         content = path.read_bytes()
@@ -266,14 +263,14 @@ def _read(path: Path, kind: TypeAdapter[Value]) -> Value | None:
     except OSError as error:
         raise SurroundingsError(f"{path.name} can't be read: {error.strerror}") from error
     try:
-        return kind.validate_json(content)
+        return adapter(kind).validate_json(content)
     except ValidationError as error:
         raise SurroundingsError(f"{path.name} {_why_unreadable(content)}") from error
 
 
 def _why_unreadable(content: bytes) -> str:
     with suppress(ValidationError):
-        origin = _ORIGIN_TYPE.validate_json(content)
+        origin = adapter(_Origin).validate_json(content)
         if origin.farm != farm.__version__:
             return f"was written by farm {origin.farm}, and this is farm {farm.__version__}"
     return "is damaged"
@@ -288,7 +285,7 @@ def _journal(directory: Path) -> tuple[JobResult, ...]:
     results = {}
     for line in lines:
         with suppress(ValidationError):
-            result = _RESULT_TYPE.validate_json(line)
+            result = adapter(JobResult).validate_json(line)
             results[result.job] = result
     return tuple(results.values())
 

@@ -13,6 +13,7 @@ from docker.errors import APIError
 
 import farm
 from farm.engine import images
+from farm.engine.connection import version
 from farm.engine.containers import Workshop, open_workshop
 from farm.engine.images import Image
 from farm.engine.leftovers import enforce_quota, reap
@@ -177,10 +178,18 @@ def _take_cached(
     for job, key in keys.items():
         hit = cache.find(key)
         if hit is not None:
-            published = publish(hit.wheel, order.request.out, directory.name)
+            try:
+                published = publish(
+                    hit.wheel, order.request.out, directory.name, digest=hit.facts.sha256
+                )
+            except SurroundingsError:
+                if hit.wheel.exists():
+                    raise
+                continue  # another farm just dropped it: it is built
             results.append(from_cache(hit, published))
-            append_result(directory, results[-1])
-            emit(JobPhase(job=job, phase=Phase.CACHED, text=str(published)))
+            emit(JobPhase(job=job, phase=Phase.CACHED, text=str(published), run=hit.result.run))
+    if results:
+        append_result(directory, *results)
     return tuple(results)
 
 
@@ -330,11 +339,12 @@ def _report(
 def _engine(client: docker.DockerClient) -> dict[str, str]:
     """Return what the engine says of itself, or that it is gone."""
     try:
-        version = client.version()
+        client.ping()
+        told = version(client)
     except (APIError, requests.RequestException) as error:
         return {"error": redact(str(error))}
     return {
-        "version": str(version["Version"]),
-        "arch": str(Arch.parse(version["Arch"])),
-        "kernel": str(version["KernelVersion"]),
+        "version": str(told["Version"]),
+        "arch": str(Arch.parse(told["Arch"])),
+        "kernel": str(told["KernelVersion"]),
     }

@@ -32,13 +32,16 @@ def require_writable(out: Path) -> None:
         ) from error
 
 
-def publish(wheel: Path, out: Path, run: str) -> Path:
+def publish(wheel: Path, out: Path, run: str, *, digest: str = "") -> Path:
     """Put a copy of `wheel` into `out` under its own name and return the new path.
 
     An older wheel of that name stays until the new one is complete and on the disk. `run` is
-    whose copy it is until then. Raises SurroundingsError when it can't be written.
+    whose copy it is until then. A file there whose sha256 is `digest`, that of `wheel`, is left
+    alone. Raises SurroundingsError when it can't be written.
     """
     target = out / wheel.name
+    if digest and _is_there(target, digest):
+        return target
     unfinished = out / f".{wheel.name}.{run}.part"
     try:
         with _locked(out, fcntl.LOCK_SH):
@@ -55,6 +58,13 @@ def publish(wheel: Path, out: Path, run: str) -> Path:
             cause=Cause.ROOM if error.errno == errno.ENOSPC else None,
         ) from error
     return target
+
+
+def _is_there(path: Path, digest: str) -> bool:
+    try:
+        return path.is_file() and not path.is_symlink() and sha256(path) == digest
+    except OSError:  # what can't be read may still be replaced
+        return False
 
 
 def remove_unfinished(out: Path) -> None:

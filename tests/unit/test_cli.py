@@ -150,6 +150,17 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert ended.stderr == "[]\n"
 
 
+def test_a_run_that_builds_nothing_loads_nothing_that_only_builds_need() -> None:
+    code = (
+        "import sys\nimport farm.cli.main, farm.engine.connection, farm.report.summary\n"
+        "import farm.runs.planner, farm.runs.run\n"
+        "heavy = {'auditwheel', 'filelock', 'psutil', 'python_on_whales', 'farm.engine.making'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == "[]\n"
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

@@ -98,6 +98,13 @@ def test_every_event_but_output_is_a_line_where_there_is_no_terminal() -> None:
     ]
 
 
+def test_a_wheel_that_was_found_made_is_told_with_its_run() -> None:
+    screen = Screen()
+    with Progress(screen.console).shown((X86,)) as emit:
+        emit(JobPhase(job=X86, phase=Phase.CACHED, text="/dist/tiny.whl", run="r1"))
+    assert screen.lines == [f"{X86}: cached from run r1: /dist/tiny.whl"]
+
+
 def test_the_fetch_says_that_it_began_and_no_more() -> None:
     screen = Screen()
     with Progress(screen.console).shown((X86,)) as emit:

@@ -25,8 +25,10 @@ class FakeEngine:
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
         self.api = self
+        self.asked_version = 0
 
     def version(self) -> dict[str, str]:
+        self.asked_version += 1
         return {"Arch": "amd64"}
 
     def images(self, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
@@ -156,6 +158,7 @@ def test_what_is_there_is_found_without_asking_anything(world: World) -> None:
     world.events.clear()
     assert world.ensure(*NAMES) == made
     assert (world.baked, world.events, world.archive.asked) == ([], [], 1)
+    assert world.engine.asked_version == 1
 
 
 def test_only_what_is_missing_is_made_where_its_parents_are_there(world: World) -> None:

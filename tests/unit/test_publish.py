@@ -91,3 +91,32 @@ def test_what_another_farm_is_at_is_left_alone(tmp_path: Path) -> None:
     os.close(lock)
     remove_unfinished(tmp_path)
     assert not begun.exists()
+
+
+@pytest.mark.parametrize("there", [None, b"older", b"new, and more"])
+def test_what_is_not_the_wheel_is_replaced(tmp_path: Path, there: bytes | None) -> None:
+    wheel, out = tmp_path / NAME, tmp_path / "dist"
+    wheel.write_bytes(b"new")
+    out.mkdir()
+    if there is not None:
+        (out / NAME).write_bytes(there)
+    publish(wheel, out, RUN, digest=sha256(wheel))
+    assert (out / NAME).read_bytes() == b"new"
+
+
+def test_the_very_wheel_is_left_as_it_is(tmp_path: Path) -> None:
+    wheel, out = tmp_path / NAME, tmp_path / "dist"
+    wheel.write_bytes(b"new")
+    out.mkdir()
+    first = publish(wheel, out, RUN).stat()
+    assert publish(wheel, out, RUN, digest=sha256(wheel)).stat() == first
+
+
+def test_a_link_to_the_very_wheel_becomes_a_wheel(tmp_path: Path) -> None:
+    wheel, out = tmp_path / NAME, tmp_path / "dist"
+    wheel.write_bytes(b"new")
+    out.mkdir()
+    (out / NAME).symlink_to(wheel)
+    published = publish(wheel, out, RUN, digest=sha256(wheel))
+    assert not published.is_symlink()
+    assert published.read_bytes() == b"new"

@@ -256,9 +256,19 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("much longer than before")
     with pytest.raises(UsageError, match="changed while it was read"):
         archive(source)
+    source = collected(tmp_path)
     (tmp_path / "a").unlink()
     with pytest.raises(UsageError, match="can't be read: No such file"):
         assert source.digest
+
+
+def test_what_is_sent_is_what_was_hashed(tmp_path: Path) -> None:
+    """A wheel would be kept under the name of another source."""
+    source = collected(write(tmp_path, SIMPLE | {"a": "before"}))
+    assert source.digest
+    (tmp_path / "a").write_text("behind")
+    with pytest.raises(UsageError, match=f"{tmp_path}/a changed while it was read"):
+        archive(source)
 
 
 def test_many_files_are_told_with_the_way_out(
