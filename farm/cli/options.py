@@ -43,12 +43,12 @@ def _jobs(ctx: typer.Context) -> list[str]:
 
 
 def _logs(ctx: typer.Context) -> list[str]:
-    """Return what the run that the command names, or the last one, has logs of."""
+    """Return what the run that the command names, or the last one, has or will have logs of."""
     from farm.runs.directory import find_run
 
     with suppress(FarmError):
         run = find_run(_project(ctx), ctx.params.get("run") or "")
-        return [log.name for log in run.logs]
+        return list(dict.fromkeys((*(log.name for log in run.logs), *run.planned)))
     return []
 
 

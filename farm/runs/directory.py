@@ -29,6 +29,8 @@ from farm.steps.build import BUILT
 LATEST = "latest"
 """The link to the newest run's directory, and what it is called on the command line."""
 REPORT = "report.json"
+REQUEST = "request.json"
+"""What the run was asked for, and the jobs that it planned of it."""
 TREE = "source.tar"
 """The source tree as the jobs get it, as long as the run goes on."""
 _RUNS = 50
@@ -51,10 +53,18 @@ class _Origin:
     farm: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """What is asked of a request by who only looks at the run."""
+
+    jobs: tuple[str, ...] = ()
+
+
 _REPORT_TYPE = TypeAdapter(Report)
 _CHECKS_TYPE = TypeAdapter(tuple[WheelChecks, ...])
 _RESULT_TYPE = TypeAdapter(JobResult)
 _ORIGIN_TYPE = TypeAdapter(_Origin)
+_PLANNED_TYPE = TypeAdapter(_Planned)
 
 
 def new_id() -> str:
@@ -212,6 +222,7 @@ def read_run(project: Path, run: str) -> Run:
         directory=str(directory),
         started=_started(run),
         state=state,
+        planned=_planned(directory),
         logs=_logs(directory),
         report=report,
         journal=_journal(directory),
@@ -281,6 +292,14 @@ def _journal(directory: Path) -> tuple[JobResult, ...]:
             result = _RESULT_TYPE.validate_json(line)
             results[result.job] = result
     return tuple(results.values())
+
+
+def _planned(directory: Path) -> tuple[str, ...]:
+    """Return the jobs that the run wrote down before it began; none of a test of wheels."""
+    try:
+        return _PLANNED_TYPE.validate_json((directory / REQUEST).read_bytes()).jobs
+    except (OSError, ValidationError):
+        return ()
 
 
 def _logs(directory: Path) -> tuple[LogFile, ...]:

@@ -91,7 +91,7 @@ def execute(
     for text in plan.warnings:
         emit(Warned(text=text))
     run, directory = new_run(order.request.project.root)
-    write_asked(order.request, directory)
+    write_asked(order, directory)
     found = _Found()
 
     def report() -> Outcome:

@@ -13,6 +13,8 @@ import pytest
 from conftest import Farm
 from seen import containers_seen
 
+from farm.runs.directory import find_run
+
 pytestmark = pytest.mark.docker
 
 Project = Callable[[str], Path]
@@ -43,6 +45,7 @@ def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project
     (result,) = report["jobs"]
     assert result["command"] == build
     assert result["status"] == "built"
+    assert find_run(place).planned == (job["id"],)
     assert [check["passed"] for check in result["checks"]] == [True]
     assert [w.name for w in (place / "dist").iterdir()] == [
         "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
