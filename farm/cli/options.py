@@ -93,6 +93,16 @@ RunOption = Annotated[
         show_default=False,
     ),
 ]
+RunOfWheel = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        autocompletion=_runs,
+        help="A run's id in farm runs, or a part of it; by default the newest that made the wheel.",
+        show_default=False,
+    ),
+]
 LogName = Annotated[
     str,
     typer.Argument(

@@ -98,6 +98,15 @@ def new_run(project: Path) -> tuple[str, Path]:
     return run, directory
 
 
+def make_directory(path: Path) -> Path:
+    """Make a directory below a run's own, and return it; raises SurroundingsError."""
+    try:
+        path.mkdir()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
+
+
 def write_tree(request: Request, path: Path) -> None:
     """Write the source of `request` to `path`, as a tar archive that all jobs get.
 
