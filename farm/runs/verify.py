@@ -180,8 +180,8 @@ def _images(made: Made, there: Sequence[Image]) -> dict[str, Image]:
                 f"the report of run {made.run.id} does not tell what {name} was made from",
                 "Another version of the farm wrote it: farm build --force makes a wheel anew.",
             )
-        same = (image for image in there if image.name == name)
-        by_inputs = {image.inputs: image for image in same}
+        same = [image for image in there if image.name == name]
+        by_inputs = {image.inputs: image for image in reversed(same)}  # the newest of each
         if told not in by_inputs:
             raise UsageError(*_other_image(made, name, told, tuple(by_inputs)))
         found[name] = by_inputs[told]
@@ -208,11 +208,13 @@ def _notes(made: Made) -> tuple[str, ...]:
     """Return what the report can't promise of a second build, a line each."""
     environment = made.result.command.environment
     hidden = sorted(name for name, value in environment.items() if HIDDEN in value)
+    if any(HIDDEN in word for command in made.commands for word in command.argv):
+        hidden.append("a command line")
     notes = []
     if hidden:
         notes.append(
             f"the report leaves out the secret in {', '.join(hidden)}: it is taken from "
-            "[tool.farm] as it is now"
+            "the project's files as they are now"
         )
     if made.result.prepare:
         notes.append("its build environment is installed anew, as the index has it today")

@@ -376,6 +376,7 @@ def test_what_is_not_there_is_status_2_with_what_to_do(
         ("farm logs ", {"fetch", "cp313-x", "cp312-x"}),
         ("farm logs --run 20260101-120000-aaaa ", {"fetch", "cp314-x"}),
         ("farm logs --run ", {OLD, NEW}),
+        ("farm verify x.whl --run ", {OLD, NEW}),
         ("farm report 20260102", {NEW}),
         ("farm build --only ", {"cp313-x", "cp312-x"}),
         ("farm logs --project nowhere ", set()),

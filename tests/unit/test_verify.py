@@ -232,7 +232,7 @@ def test_what_the_report_says_otherwise_is_as_it_says() -> None:
 
 
 def test_what_a_report_can_not_promise_is_noted(project: Path, ran: Ran) -> None:
-    command = replace(TOLD, network=True)
+    command = replace(TOLD, network=True, argv=("cargo", "https://***@example.org"))
     ran(OLD, replace(of(b"wheel"), command=command, prepare=(command,)), farm="0.0.1")
     run = read_run(project, OLD)
     assert run.report
@@ -240,7 +240,7 @@ def test_what_a_report_can_not_promise_is_noted(project: Path, ran: Ran) -> None
     assert job.wheel
     notes = _notes(Made(run=run, report=run.report, result=job, facts=job.wheel))
     assert [note.partition(":")[0] for note in notes] == [
-        "the report leaves out the secret in A_TOKEN",
+        "the report leaves out the secret in A_TOKEN, a command line",
         "its build environment is installed anew, as the index has it today",
         "its build had a network",
         f"farm 0.0.1 built it, and this is farm {farm.__version__}",
