@@ -84,43 +84,45 @@ def verify(
     """
     digest = sha256(wheel)
     made, request = _chosen(find_made(wheel, digest, runs, project), project)
+    if made.facts.sha256 != digest:
+        emit(Warned(text=_nearest_only(made, digest)))
     _require_source(made, request)
     images = _images(made, existing(client))
-    if made.facts.sha256 != digest:
-        emit(
-            Warned(
-                text=f"no report names sha256 {digest}; nearest is that of run {made.run.id}, "
-                f"of the same name with {made.facts.sha256}"
-            )
-        )
     order = prepare(replace(request, epoch=made.report.source_date_epoch), client)
-    (job,) = order.plan.jobs
     notes = _notes(made)
     for text in notes:
-        emit(Warned(text=text, job=job.id))
+        emit(Warned(text=text, job=made.result.job))
     arches = {command.arch for command in made.commands}
     require_emulation(client, arches - {order.plan.engine_arch}, emit)
     directory = make_directory(Path(made.run.directory) / f"verify-{new_id()}")
     with open_workshop(client, new_id(), images[f"builder-{order.plan.engine_arch}"].id) as shop:
         context = make_context(order, shop, images, directory, emit, keep=False)
-        rebuilt = _build(context, order, job, made)
+        rebuilt = _build(context, order, made)
     verdict = Verdict(
         wheel=str(wheel),
         sha256=digest,
         run=made.run.id,
-        job=job.id,
+        job=made.result.job,
         reported=made.facts.sha256,
         rebuilt=sha256(rebuilt),
         path=str(rebuilt),
-        log=str(context.log_path(job.id)),
+        log=str(context.log_path(made.result.job)),
         differences=differences(wheel, rebuilt),
         notes=notes,
     )
-    emit(JobPhase(job=job.id, phase=Phase.PASSED if verdict.identical else Phase.BUILT))
+    phase = Phase.PASSED if verdict.identical else Phase.BUILT
+    emit(JobPhase(job=verdict.job, phase=phase))
     if not verdict.identical:
         return verdict
     shutil.rmtree(directory, ignore_errors=True)
     return replace(verdict, path="", log="")
+
+
+def _nearest_only(made: Made, digest: str) -> str:
+    return (
+        f"no report names sha256 {digest}; nearest is that of run {made.run.id}, which names "
+        f"{made.facts.sha256} for a wheel called the same"
+    )
 
 
 def _made(run: Run) -> Iterable[Made]:
@@ -225,15 +227,9 @@ def _notes(made: Made) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _build(context: Context, order: Order, job: Job, made: Made) -> Path:
-    """Build `job` as the report says; return the wheel, below the directory of `context`."""
-    planned = job.fallback if job.fallback and job.fallback.mode is made.result.mode else job.build
-    how = Build(
-        mode=made.result.mode,
-        linker=made.result.linker,
-        prepare=_whole(made.result.prepare, planned.prepare),
-        command=_whole((made.result.command,), (planned.command,))[0],
-    )
+def _build(context: Context, order: Order, made: Made) -> Path:
+    """Build the one job as the report says; return the wheel, below the directory of `context`."""
+    (job,) = order.plan.jobs
     tree = context.directory / TREE
     write_tree(order.request, tree)
     shared = context.share(tree)
@@ -249,13 +245,25 @@ def _build(context: Context, order: Order, job: Job, made: Made) -> Path:
         fetch(context, _whole(made.report.fetch, order.plan.fetch), context.site("fetch", shared))
         context.emit(JobPhase(job=job.id, phase=Phase.BUILD))
         site = context.site(job.id, shared)
-        return persist(attempt, how, stopping=context.workshop.stopping, say=say)
+        return persist(attempt, _how(made, job), stopping=context.workshop.stopping, say=say)
     except FarmError as error:
         log = str(context.log_path(job.id))
         context.emit(JobPhase(job=job.id, phase=Phase.FAILED, text=error.message, log=log))
         raise
     finally:
         tree.unlink(missing_ok=True)
+
+
+def _how(made: Made, job: Job) -> Build:
+    """Return how the report says that the wheel was built; `job` is that of today's plan."""
+    result = made.result
+    planned = job.fallback if job.fallback and job.fallback.mode is result.mode else job.build
+    return Build(
+        mode=result.mode,
+        linker=result.linker,
+        prepare=_whole(result.prepare, planned.prepare),
+        command=_whole((result.command,), (planned.command,))[0],
+    )
 
 
 def _whole(told: Sequence[Command], planned: Sequence[Command]) -> tuple[Command, ...]:

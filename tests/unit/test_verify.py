@@ -16,6 +16,7 @@ from made_reports import report, result
 
 import farm
 from farm.model.errors import UsageError
+from farm.model.events import Event, Warned
 from farm.model.plan import Command
 from farm.model.results import JobResult, Status, WheelFacts
 from farm.model.targets import Arch
@@ -127,6 +128,19 @@ def test_without_its_hash_the_same_file_name_is_nearest(
     ran(OLD, of(b"one"))
     ran(NEW, of(b"two"), result("cp314-x", Status.SKIPPED))
     assert found(wheel, project) == [(NEW, NAME), (OLD, NAME)]
+
+
+def test_that_only_the_name_is_known_is_told_before_all_else(
+    wheel: Path, project: Path, ran: Ran
+) -> None:
+    ran(OLD, of(b"one"), source="5678")
+    events: list[Event] = []
+    with pytest.raises(UsageError):
+        verify(wheel, project, all_runs(project), engine(), events.append)
+    [warning] = events
+    assert isinstance(warning, Warned)
+    assert f"no report names sha256 {hashlib.sha256(b'wheel').hexdigest()}" in warning.text
+    assert f"run {OLD}, which names {hashlib.sha256(b'one').hexdigest()}" in warning.text
 
 
 def test_a_wheel_that_no_report_knows_is_an_error_with_the_nearest_name(
