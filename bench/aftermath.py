@@ -14,6 +14,7 @@ import psutil
 from controller import Ended, runs
 from sabotage import TARGETS, Round
 
+from farm.engine.build_cache import drop_caches, held_caches
 from farm.engine.leftovers import KEPT_LABEL, RUN_LABEL, look, release, sweep
 from farm.model.errors import ExitCode, FarmError
 from farm.model.results import Status
@@ -180,13 +181,18 @@ def _unsound(path: Path, target: Target) -> Iterator[str]:
         yield f"{path.name}: {error.message}"
 
 
-def clean_up(client: docker.DockerClient, mine: Collection[str]) -> list[str]:
-    """Release what the soak's own runs keep; return what is left of them then, and remove it."""
+def clean_up(client: docker.DockerClient, mine: Collection[str], projects: Path) -> list[str]:
+    """Release what the soak's own runs keep; return what is left of them then, and remove it.
+
+    What builds of the `projects` below a directory left for the next ones goes too.
+    """
     faults = [f"left on the engine: {name}" for name in _names(client, _ended(client, mine))]
     release(client, [kept for kept in look(client).kept if kept.run in mine])
     faults += [f"left after its release: {name}" for name in _names(client, mine)]
     for run in sorted(mine):
         sweep(client, run)
+    caches = held_caches(client)
+    drop_caches(client, [each for each in caches if Path(each.title).is_relative_to(projects)])
     return faults
 
 

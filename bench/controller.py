@@ -54,7 +54,7 @@ def run(project: Path, words: tuple[str, ...], disturb: Disturb, mark: Mapping[s
     errors = project.parent / f"{project.name}.err"
     with errors.open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "farm", "build", ".", *words],
+            ["env", "--default-signal=INT", sys.executable, "-m", "farm", "build", ".", *words],
             cwd=project,
             env=os.environ | mark,
             stdin=subprocess.DEVNULL,

@@ -232,7 +232,7 @@ def soak(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             _go(shared, scratch, options.farms)
         finally:
             mine = {entry.run for entry in shared.entries} - {""}
-            left = clean_up(client, mine)
+            left = clean_up(client, mine, scratch)
         left += orphans(mark)
         left += _new_volumes(all_before, volumes(client), mine)
         seconds = time.monotonic() - began

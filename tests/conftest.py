@@ -15,7 +15,7 @@ from typing import Any
 
 import docker
 import pytest
-from seen import remove_what_is_left
+from seen import remove_caches, remove_what_is_left
 
 from farm.engine.connection import connect
 
@@ -50,10 +50,11 @@ Farm = Callable[..., Finished]
 
 
 @pytest.fixture(scope="session")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
-    """Return a function that runs `farm` with arguments, as a user would.
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """Give a function that runs `farm` with arguments, as a user would.
 
-    Each call has an empty cache of wheels, unless its environment names one.
+    Each call has an empty cache of wheels, unless its environment names one. What builds of the
+    tests' projects left for the next ones is removed in the end.
     """
 
     def run(
@@ -74,7 +75,8 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
         )
         return Finished(code=ended.returncode, out=ended.stdout, err=ended.stderr)
 
-    return run
+    yield run
+    remove_caches(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
@@ -97,4 +99,4 @@ def project(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield copy
     runs = [path.name for path in tmp_path.glob("**/.farm/runs/2*")]
     if runs:
-        remove_what_is_left(runs)
+        remove_what_is_left(runs, tmp_path)

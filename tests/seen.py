@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import docker
 
+from farm.engine.build_cache import drop_caches, held_caches
 from farm.engine.leftovers import look, reap, release, sweep
 
 
@@ -37,11 +39,22 @@ def containers_seen() -> Iterator[list[dict[str, Any]]]:
         client.close()
 
 
-def remove_what_is_left(runs: Iterable[str]) -> None:
-    """Remove what `runs` left on the engine: kept jobs, and what one that was killed was at."""
+def remove_what_is_left(runs: Iterable[str], below: Path) -> None:
+    """Remove what `runs`, of projects `below` a directory, left on the engine.
+
+    That is kept jobs, what one that was killed was at, and what builds left for the next ones.
+    """
     mine = set(runs)
     with closing(docker.from_env()) as client:
         release(client, [kept for kept in look(client).kept if kept.run in mine])
         reap(client)
         for run in mine:
             sweep(client, run)
+    remove_caches(below)
+
+
+def remove_caches(below: Path) -> None:
+    """Remove what builds of projects `below` a directory left, if there is an engine at all."""
+    with suppress(docker.errors.DockerException), closing(docker.from_env()) as client:
+        caches = held_caches(client)
+        drop_caches(client, [held for held in caches if Path(held.title).is_relative_to(below)])

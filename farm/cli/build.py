@@ -38,7 +38,7 @@ def build(
     keep: options.Keep = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Build also what was built before from the same inputs."),
+        typer.Option("--force", help="Build anew, with nothing but the crates of earlier builds."),
     ] = False,
     no_smoke: Annotated[
         bool, typer.Option("--no-smoke", help="Publish without smoke tests; the report says so.")

@@ -10,7 +10,7 @@ EXAMPLES = """\b
 Examples:
   farm clean                        what runs that were killed left on the engine
   farm clean --kept                 also the jobs that are kept for farm shell
-  farm clean --cache                also the wheels of earlier runs
+  farm clean --cache                also what builds left for the next ones, and their wheels
 """
 
 
@@ -20,7 +20,8 @@ def clean(
         bool, typer.Option("--kept", help="Also the jobs that are kept for farm shell.")
     ] = False,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Also the wheels that are kept to be taken again.")
+        bool,
+        typer.Option("--cache", help="Also what builds left for the next ones, and the wheels."),
     ] = False,
 ) -> None:
     """Remove what runs that were killed left on the engine.
@@ -28,6 +29,7 @@ def clean(
     What a living run uses stays, on whatever machine its farm is. Says what else is kept, and how
     much that is.
     """
+    from farm.engine.build_cache import drop_caches, held_caches
     from farm.engine.connection import connect
     from farm.engine.leftovers import held, reap, release
     from farm.report.words import plural, size
@@ -43,6 +45,16 @@ def clean(
             typer.echo(f"removed {jobs} kept for farm shell: {size(held(left.kept))}")
         else:
             typer.echo(f"{jobs} kept for farm shell: {size(held(left.kept))}; --kept removes them")
+        caches = held_caches(client)
+        for each in caches:
+            typer.echo(f"builds of {each.title} left {size(each.bytes)}")
+        projects = plural(len(caches), "project")
+        total = size(sum(each.bytes for each in caches))
+        if cache:
+            drop_caches(client, caches)
+            typer.echo(f"removed what builds of {projects} left: {total}")
+        else:
+            typer.echo(f"builds of {projects} left {total} for the next; --cache removes it")
     wheels = user_cache()
     count, bytes_ = wheels.size()
     if cache:

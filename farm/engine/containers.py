@@ -23,7 +23,15 @@ from docker.errors import APIError, NotFound
 from docker.types import LogConfig, Ulimit
 
 from farm.engine.errors import translated
-from farm.engine.leftovers import JOB_LABEL, KEPT_LABEL, LABEL, RUN_LABEL, STEP_LABEL, sweep
+from farm.engine.leftovers import (
+    CACHE_LABEL,
+    JOB_LABEL,
+    KEPT_LABEL,
+    LABEL,
+    RUN_LABEL,
+    STEP_LABEL,
+    sweep,
+)
 from farm.engine.sentinel import Sentinel
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.failures import Cause, Ended
@@ -47,6 +55,8 @@ class Mount:
     volume: str
     path: str
     read_only: bool = False
+    cache: str = ""
+    """The project whose builds' cache it is of, by its key; empty for what is the run's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +128,49 @@ class Workshop:
 
     def volume(self, purpose: str) -> str:
         """Make an empty volume of this run; `purpose` is part of its name. Return the name."""
-        name = f"farm-{self.run}-{purpose}"
+        return self.make_volume(f"farm-{self.run}-{purpose}", self.labels(""))
+
+    def make_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Make the volume `name` where it is not there yet; return the name."""
         create = self.client.api.create_volume
         with translated("make a volume"):
-            self._makers.submit(create, name, labels=self.labels("")).result()
+            self._makers.submit(create, name, labels=dict(labels)).result()
         return name
+
+    def claim(self, name: str, image: str) -> bool:
+        """Make a container `name`, never started, that goes with the run; it can't be made twice.
+
+        Returns False where there is one.
+        """
+        config = self._idle(image, (), self.labels(""))
+        try:
+            self._create(config, None, name=name)
+        except APIError as error:
+            if error.status_code == requests.codes.conflict:
+                return False
+            with translated(f"make {name}"):
+                raise
+        return True
+
+    def hold(self, image: str, volumes: tuple[str, ...], labels: Mapping[str, str]) -> None:
+        """Make a container that is never started, and so keeps `volumes`, beyond the run."""
+        self._create(self._idle(image, volumes, labels), None)
+
+    def _idle(
+        self, image: str, volumes: tuple[str, ...], labels: Mapping[str, str]
+    ) -> dict[str, Any]:
+        api = self.client.api
+        mounts = [docker.types.Mount(f"/held/{name}", name) for name in volumes]
+        config: dict[str, Any] = api.create_container_config(
+            image=image,
+            command=["true"],
+            entrypoint=[],
+            labels=dict(labels),
+            host_config=api.create_host_config(
+                mounts=mounts, network_mode="none", cap_drop=["ALL"], read_only=True
+            ),
+        )
+        return config
 
     def keep(self, spec: Spec, step: str) -> None:
         """Keep the volumes of `spec` beyond the end of the run, for who wants to look into them.
@@ -170,10 +218,11 @@ class Workshop:
                 self._live.discard(identity)
             self._remove(identity)
 
-    def _create(self, config: Mapping[str, Any], arch: Arch) -> str:
-        """Make a container of `arch`; return its id."""
+    def _create(self, config: Mapping[str, Any], arch: Arch | None, *, name: str = "") -> str:
+        """Make a container, of `arch` or else of the engine's own; return its id."""
         create = self.client.api.create_container_from_config
-        made = self._makers.submit(create, config, platform=arch.platform).result()
+        platform = arch.platform if arch else None
+        made = self._makers.submit(create, config, name or None, platform).result()
         return str(made["Id"])
 
     @property
@@ -236,7 +285,7 @@ class Workshop:
             mount.path,
             mount.volume,
             read_only=mount.read_only,
-            labels=self.labels(""),
+            labels={LABEL: "1", CACHE_LABEL: mount.cache} if mount.cache else self.labels(""),
         )
 
     def _config(self, spec: Spec) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from farm.engine.sentinel import SENTINEL_LABEL
 LABEL = "farm"
 RUN_LABEL = "farm.run"
 JOB_LABEL = "farm.job"
+CACHE_LABEL = "farm.cache"
+"""On what is kept of a project's builds, of no run: the key of the project."""
 PROBE_LABEL = "farm.probe"
 """On a container of no run, that ends within seconds."""
 KEPT_LABEL = "farm.kept"
@@ -82,7 +84,7 @@ def look(client: docker.DockerClient) -> Leftovers:
     with translated("list what runs left"):
         volumes = _volumes(client)
         containers = _containers(client)
-        now = _clock(client)
+        now = clock(client)
         sentinels = [c for c in containers if SENTINEL_LABEL in c["Labels"]]
         alive = {c["Labels"][RUN_LABEL] for c in sentinels if _is_alive(client, c, now)}
     kept = tuple(sorted((_kept(c) for c in containers if _is_kept(c)), key=lambda k: k.created))
@@ -108,7 +110,7 @@ def reap(client: docker.DockerClient) -> Leftovers:
     with translated("remove what runs left"):
         if found.dead:
             _remove_seen(client, found)
-        now = _clock(client)
+        now = clock(client)
         for container in client.api.containers(all=True, filters={"label": [PROBE_LABEL]}):
             if now - container["Created"] > _STRAY:
                 _remove_container(client, container["Id"])
@@ -255,7 +257,7 @@ def _is_alive(client: docker.DockerClient, container: Mapping[str, Any], now: fl
     return state["ExitCode"] != 0 and now - _seconds(state["FinishedAt"]) < _GRACE
 
 
-def _clock(client: docker.DockerClient) -> float:
+def clock(client: docker.DockerClient) -> float:
     """Return the time by the engine's clock; the controller's may be another."""
     return _seconds(client.info()["SystemTime"])
 

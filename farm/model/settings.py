@@ -122,6 +122,9 @@ class Limits(_Table):
     keep_gib: Annotated[float, Field(ge=0)] = 20
     """What failed jobs that are kept, to be entered by farm shell, may hold in GiB; the oldest
     go first."""
+    cache_gib: Annotated[float, Field(ge=0)] = 20
+    """What the builds of all projects may leave on the engine for the next ones, in GiB; what was
+    used longest ago goes first."""
 
 
 class Settings(_Table):

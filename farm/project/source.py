@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -82,20 +82,26 @@ class Source:
         return whole.hexdigest()
 
     def write_tar(
-        self, stream: IO[bytes], *, mtime: int, only: Collection[str] | None = None
+        self,
+        stream: IO[bytes],
+        *,
+        mtime: int,
+        times: Mapping[str, float] | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         """Write the files to `stream` as a tar archive, without seeking in it.
 
-        Owner is 0, every time `mtime`, the order that of `files`: the same source gives the same
-        bytes. `only` restricts it to these paths. Raises UsageError when a file can't be read or
-        changes meanwhile.
+        Owner is 0, every time `mtime` but for those that `times` has by path, the order that of
+        `files`: the same source gives the same bytes. `only` restricts it to these paths. Raises
+        UsageError when a file can't be read or changes meanwhile.
         """
+        times = times or {}
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             files = [f for f in self.files if only is None or f.path in only]
             for directory in _directories(files):
                 archive.addfile(_header(directory, tarfile.DIRTYPE, 0o755, mtime))
             for file in files:
-                _add(archive, file, mtime)
+                _add(archive, file, times.get(file.path, mtime))
 
 
 @readable()
@@ -278,13 +284,13 @@ def _directories(files: Iterable[SourceFile]) -> list[str]:
     return sorted(found - {"."}, key=os.fsencode)
 
 
-def _header(name: str, kind: bytes, mode: int, mtime: int) -> tarfile.TarInfo:
+def _header(name: str, kind: bytes, mode: int, mtime: float) -> tarfile.TarInfo:
     header = tarfile.TarInfo(name)
     header.type, header.mode, header.mtime = kind, mode, mtime
     return header
 
 
-def _add(archive: tarfile.TarFile, file: SourceFile, mtime: int) -> None:
+def _add(archive: tarfile.TarFile, file: SourceFile, mtime: float) -> None:
     if file.link is not None:
         header = _header(file.path, tarfile.SYMTYPE, file.mode, mtime)
         header.linkname = file.link

@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +40,8 @@ _JOURNAL = "journal.jsonl"
 _STARTED = "%Y%m%d-%H%M%S"
 """How a run's id begins; ids of later runs sort after those of earlier ones."""
 
+_RECENT = 5
+"""How many runs are asked for how long builds take."""
 _NAMED = 5
 """How many ids an error names."""
 
@@ -107,15 +109,15 @@ def make_directory(path: Path) -> Path:
     return path
 
 
-def write_tree(request: Request, path: Path) -> None:
+def write_tree(request: Request, path: Path, times: Mapping[str, float] | None = None) -> None:
     """Write the source of `request` to `path`, as a tar archive that all jobs get.
 
-    Raises UsageError when a file can't be read, SurroundingsError when the archive can't be
-    written.
+    `times` are those of the files, by path; without, all have that of the build's epoch. Raises
+    UsageError when a file can't be read, SurroundingsError when the archive can't be written.
     """
     try:
         with path.open("wb") as stream:
-            request.source.write_tar(stream, mtime=request.epoch)
+            request.source.write_tar(stream, mtime=request.epoch, times=times)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -187,6 +189,14 @@ def run_ids(project: Path) -> tuple[str, ...]:
 def all_runs(project: Path) -> Iterator[Run]:
     """Read the runs of `project` one after the other, newest first; raises as `run_ids`."""
     return (read_run(project, run) for run in run_ids(project))
+
+
+def earlier_seconds(project: Path) -> dict[str, float]:
+    """Return how long the build of each job took in the newest run that built it."""
+    found: dict[str, float] = {}
+    for run in reversed([read_run(project, run) for run in run_ids(project)[:_RECENT]]):
+        found |= {r.job: r.seconds["build"] for r in run.results if "build" in r.seconds}
+    return found
 
 
 def find_run(project: Path, word: str = "") -> Run:

@@ -23,6 +23,7 @@ from farm.steps.context import Context, Log, Shared, Site
 from farm.steps.publish import publish, sha256
 from farm.steps.retries import persist
 from farm.steps.smoke import check
+from farm.steps.targets import Targets
 from farm.wheels.audit import audit
 
 
@@ -36,6 +37,8 @@ class Progress:
     attempts: int = 0
     phase: Phase = Phase.WAITING
     wheel: Path | None = None
+    sound: bool = False
+    """The build left the target directory as cargo made it: nothing was repaired in it."""
     policy: str = ""
     checks: tuple[CheckResult, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class JobRunner:
 
     context: Context
     shared: Shared
+    targets: Targets
     out: Path
     keys: Mapping[str, str]
     """By job, what its wheel is called in the cache; empty where nothing is cached."""
@@ -79,6 +83,7 @@ class JobRunner:
                 with self._phase(progress, Phase.AUDIT):
                     audited = audit(path, job.target)
                     progress.policy = audited.require()
+                progress.sound = not audited.wheel.grafted
                 for planned in job.checks if self.smoke else ():
                     with self._phase(progress, Phase.CHECK, planned.interpreter.version):
                         checked = check(
@@ -118,7 +123,9 @@ class JobRunner:
             progress.how = how
             progress.attempts += 1
             if progress.site is None:
-                progress.site = context.site(job.id, self.shared)
+                target = self.targets.volumes[job.id]
+                progress.site = context.site(job.id, self.shared, target=target)
+            self.targets.prepare(job.id)
             return build(context, job, how, progress.site, log)
 
         def say(text: str) -> None:
@@ -134,15 +141,22 @@ class JobRunner:
         )
 
     def _leave(self, progress: Progress, *, keep: bool) -> None:
-        """Keep the job's volumes for who wants to enter it, or remove its own."""
+        """Keep the job's volumes for who wants to enter it, or remove its own.
+
+        Its target directory stays in any case, for the next build.
+        """
         site, workshop = progress.site, self.context.workshop
         if site is None:
             return
         try:
+            if progress.sound:
+                self.targets.approve(progress.job.id)
             if keep:
-                for step, spec in ((Phase.BUILD, site.built), (Phase.CHECK, site.checked)):
-                    if spec is not None:
-                        workshop.keep(spec, step)
+                if site.built is not None:
+                    built = self.targets.detached(site.built, progress.job.id)
+                    workshop.keep(built, Phase.BUILD)
+                if site.checked is not None:
+                    workshop.keep(site.checked, Phase.CHECK)
             else:
                 workshop.drop(site.source)
                 workshop.drop(site.work)

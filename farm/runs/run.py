@@ -25,11 +25,19 @@ from farm.model.settings import Settings
 from farm.model.targets import Arch, Mode
 from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
-from farm.runs.directory import TREE, append_result, new_run, tidy, write_report, write_tree
+from farm.runs.directory import (
+    TREE,
+    append_result,
+    earlier_seconds,
+    new_run,
+    tidy,
+    write_report,
+)
 from farm.runs.emulation import require_emulation
 from farm.runs.jobs import JobRunner, skipped
 from farm.runs.planner import Order
-from farm.runs.scheduler import INTERRUPTED, Work, run_jobs
+from farm.runs.scheduler import INTERRUPTED, Schedule, Work, run_jobs
+from farm.runs.workplace import Workplace, open_workplace
 from farm.steps.context import Context, Site
 from farm.steps.fetch import fetch
 from farm.steps.hybrid import hybrid_warnings
@@ -142,8 +150,8 @@ def _go(
         context = make_context(order, workshop, found.images, directory, emit, keep=options.keep)
         tree = directory / TREE
         try:
-            write_tree(request, tree)
-            _jobs(order, jobs, context, found, tree, keys, fail_fast=options.fail_fast)
+            with open_workplace(order, jobs, context, tree, force=options.force) as workplace:
+                _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
         finally:
             tree.unlink(missing_ok=True)
     _make_room(client, request.settings, emit)
@@ -195,19 +203,33 @@ def make_context(
     keep: bool,
 ) -> Context:
     """Return what the steps of the run in `directory` share."""
-    memory, cpus = workshop.default_limits()
+    there, cpus = workshop.default_limits()
     limits = order.request.settings.limits
+    memory = int(limits.memory_gib * _GIB)
+    builders = side_by_side(cpus)
+    if memory:
+        builders = max(1, min(builders, there // memory))
     return Context(
         workshop=workshop,
         engine_arch=order.plan.engine_arch,
         images=found,
         directory=directory,
         settings=order.request.settings,
-        memory=int(limits.memory_gib * _GIB) or memory,
+        memory=memory or there // builders,
         cpus=limits.cpus or cpus,
+        builders=builders,
         emit=emit,
         keep=keep,
     )
+
+
+def side_by_side(cpus: float) -> int:
+    """Return how many builds an engine of so many CPUs has under way at once.
+
+    Each may use all of its CPUs: while one links, which is the work of one CPU, others compile.
+    The memory is shared out between them.
+    """
+    return max(1, min(int(cpus), 2 + int(cpus) // 8))
 
 
 def _jobs(
@@ -215,20 +237,21 @@ def _jobs(
     jobs: tuple[Job, ...],
     context: Context,
     found: _Found,
-    tree: Path,
+    workplace: Workplace,
     keys: Mapping[str, str],
     *,
     fail_fast: bool,
 ) -> None:
     """Fetch, and run `jobs`."""
     workshop, plan = context.workshop, order.plan
-    shared = context.share(tree)
+    shared = workplace.shared
     site = context.site("fetch", shared)
     fetch(context, plan.fetch, site)
     found.warnings = _warn_of_hybrid(order, context, site)
     runner = JobRunner(
         context=context,
         shared=shared,
+        targets=workplace.targets,
         out=order.request.out,
         keys=keys,
         smoke=order.request.smoke,
@@ -245,7 +268,13 @@ def _jobs(
         skipped=runner.skipped,
         stop=stop,
     )
-    results, found.interrupted = run_jobs(jobs, work, fail_fast=fail_fast)
+    schedule = Schedule(
+        builders=context.builders,
+        after=workplace.after,
+        seconds=earlier_seconds(order.request.project.root),
+        fail_fast=fail_fast,
+    )
+    results, found.interrupted = run_jobs(jobs, work, schedule)
     found.results += results
 
 

@@ -1,4 +1,4 @@
-"""The order of many jobs: builds in a row, and beside them what follows each build.
+"""The order of many jobs: some builds side by side, and beside them what follows each build.
 
 Jobs are independent: a failed one is a value, and the others go on.
 """
@@ -6,9 +6,9 @@ Jobs are independent: a failed one is a value, and the others go on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from farm.model.plan import Job
@@ -33,58 +33,120 @@ class Work(Generic[Built]):
     """Make every call that is under way end soon, for the reason given."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How jobs are put in order."""
+
+    builders: int = 1
+    """How many builds are under way at once."""
+    finishers: int = 2
+    """How many finishes are."""
+    after: Mapping[str, str] = field(default_factory=dict)
+    """By job, the one whose build has to have ended before, well or not."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long builds took earlier: the longest start first. One not known counts as long."""
+    fail_fast: bool = False
+    """After the first failure nothing more starts, and what runs is stopped."""
+
+
 def run_jobs(
-    jobs: Sequence[Job],
-    work: Work[Built],
-    *,
-    builders: int = 1,
-    finishers: int = 2,
-    fail_fast: bool = False,
+    jobs: Sequence[Job], work: Work[Built], schedule: Schedule
 ) -> tuple[tuple[JobResult, ...], bool]:
     """Run every job; return the results in the jobs' order, and whether Ctrl-C ended the run.
 
-    At most `builders` builds and `finishers` finishes are under way at once. After Ctrl-C, and
-    with `fail_fast` after the first failure, nothing more starts and what runs is stopped.
+    After Ctrl-C nothing more starts and what runs is stopped.
     """
-    stopping = threading.Event()
+    run = _Run(jobs, work, schedule)
+    with (
+        ThreadPoolExecutor(schedule.builders) as run.building,
+        ThreadPoolExecutor(schedule.finishers) as run.finishing,
+    ):
+        try:
+            interrupted = run.to_the_end()
+        except BaseException:  # a bug
+            run.stop(INTERRUPTED)
+            raise
+    return run.results(), interrupted
 
-    def stop(why: str) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            work.stop(why)
 
-    def ended(result: JobResult) -> JobResult:
-        if fail_fast and result.status is Status.FAILED:
-            stop(f"--fail-fast, after {result.job} had failed")
+class _Run(Generic[Built]):
+    """The jobs of one run: those that wait for their turn, and those that have started."""
+
+    building: ThreadPoolExecutor
+    finishing: ThreadPoolExecutor
+
+    def __init__(self, jobs: Sequence[Job], work: Work[Built], schedule: Schedule) -> None:
+        self._jobs = jobs
+        self._work = work
+        self._schedule = schedule
+        self._turns = _in_order(jobs, schedule)
+        self._builds: dict[str, Future[Future[JobResult] | JobResult]] = {}
+        self._stopping = threading.Event()
+
+    def to_the_end(self) -> bool:
+        """Start one job after the other and wait for all; tell whether Ctrl-C came."""
+        try:
+            self._drive()
+        except KeyboardInterrupt:
+            self.stop(INTERRUPTED)
+            self._drive()
+            return True
+        return False
+
+    def stop(self, why: str) -> None:
+        """Start nothing more, and end what runs, once."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._work.stop(why)
+
+    def results(self) -> tuple[JobResult, ...]:
+        """Return what came of the jobs, all of which have ended."""
+        return tuple(_result(self._builds[job.id]) for job in self._jobs)
+
+    def _drive(self) -> None:
+        while len(self._builds) < len(self._jobs):
+            for job in self._startable():
+                self._builds[job.id] = self.building.submit(self._first_half, job)
+            wait(self._running(), return_when=FIRST_COMPLETED)
+        for build in tuple(self._builds.values()):
+            _result(build)
+
+    def _startable(self) -> list[Job]:
+        """Return the jobs that can start now, as many as there is room for."""
+        room = self._schedule.builders - len(self._running())
+        waiting = (job for job in self._turns if job.id not in self._builds)
+        return [job for job in waiting if self._may_start(job)][:room]
+
+    def _may_start(self, job: Job) -> bool:
+        first = self._schedule.after.get(job.id)
+        return first is None or (first in self._builds and self._builds[first].done())
+
+    def _running(self) -> list[Future[Future[JobResult] | JobResult]]:
+        return [build for build in self._builds.values() if not build.done()]
+
+    def _first_half(self, job: Job) -> Future[JobResult] | JobResult:
+        if self._stopping.is_set():
+            return self._work.skipped(job)
+        built = self._work.build(job)
+        if isinstance(built, JobResult):
+            return self._ended(built)
+        return self.finishing.submit(lambda: self._ended(self._work.finish(built)))
+
+    def _ended(self, result: JobResult) -> JobResult:
+        if self._schedule.fail_fast and result.status is Status.FAILED:
+            self.stop(f"--fail-fast, after {result.job} had failed")
         return result
 
-    with ThreadPoolExecutor(builders) as building, ThreadPoolExecutor(finishers) as finishing:
 
-        def first_half(job: Job) -> Future[JobResult] | JobResult:
-            if stopping.is_set():
-                return work.skipped(job)
-            built = work.build(job)
-            if isinstance(built, JobResult):
-                return ended(built)
-            return finishing.submit(lambda: ended(work.finish(built)))
+def _in_order(jobs: Sequence[Job], schedule: Schedule) -> list[Job]:
+    """Return the jobs in the order in which they start if they can: those others wait for first."""
+    awaited = set(schedule.after.values())
+    longest = float("inf")
 
-        halves = [building.submit(first_half, job) for job in jobs]
-        try:
-            return _results(halves, stop)
-        except BaseException:  # a bug
-            stop(INTERRUPTED)
-            raise
+    def rank(job: Job) -> tuple[bool, float]:
+        return job.id not in awaited, -schedule.seconds.get(job.id, longest)
 
-
-def _results(
-    halves: Sequence[Future[Future[JobResult] | JobResult]], stop: Callable[[str], None]
-) -> tuple[tuple[JobResult, ...], bool]:
-    """Wait for the results; on Ctrl-C `stop`, and wait for what is left of them."""
-    try:
-        return tuple(_result(half) for half in halves), False
-    except KeyboardInterrupt:
-        stop(INTERRUPTED)
-        return tuple(_result(half) for half in halves), True
+    return sorted(jobs, key=rank)
 
 
 def _result(half: Future[Future[JobResult] | JobResult]) -> JobResult:

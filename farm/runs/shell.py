@@ -157,7 +157,7 @@ def bring_up(
     tree = directory / TREE
     write_tree(order.request, tree)
     shared = context.share(tree)
-    site = context.site(job.id, shared)
+    site = context.site(job.id, shared, target=workshop.volume(f"{job.id}-target"))
     with context.log(job.id) as log:
         if step is Phase.BUILD or wheel is None:
             fetch(context, order.plan.fetch, context.site("fetch", shared))

@@ -48,10 +48,10 @@ class Shared:
     """The source tree as a tar archive: what every job gets, whatever is edited meanwhile."""
     cargo: str
     """The volume of the crates; only the fetch writes to it."""
-    target: str
-    """The volume of cargo's target directories."""
     linker: str
     """The linker's cache: filled from the image when it is first mounted, and written to."""
+    cache: str = ""
+    """Whose builds' cache the volumes but the jobs' own are of; empty where they are the run's."""
 
 
 @dataclass(kw_only=True)
@@ -61,6 +61,8 @@ class Site:
     shared: Shared
     source: str
     work: str
+    target: str = ""
+    """The volume of cargo's target directory; empty where nothing is compiled."""
     built: Spec | None = None
     """The container of the build's last command, as whoever enters the job finds it."""
     checked: Spec | None = None
@@ -74,17 +76,19 @@ class Site:
 
     def mounts(self, *writable: str) -> tuple[Mount, ...]:
         """Return all the mounts of a build; those at the paths `writable` can be written to."""
-        places = {
-            SOURCE: self.source,
-            CARGO_HOME: self.shared.cargo,
-            TARGET: self.shared.target,
-            WORK: self.work,
-        }
+        cache = self.shared.cache
+        places = (
+            (self.source, SOURCE, ""),
+            (self.shared.cargo, CARGO_HOME, cache),
+            (self.target, TARGET, cache),
+            (self.work, WORK, ""),
+        )
         mounts = [
-            Mount(volume=volume, path=path, read_only=path not in writable)
-            for path, volume in places.items()
+            Mount(volume=volume, path=path, read_only=path not in writable, cache=whose)
+            for volume, path, whose in places
+            if volume
         ]
-        return (*mounts, Mount(volume=self.shared.linker, path=debian.ZIG_CACHE))
+        return (*mounts, Mount(volume=self.shared.linker, path=debian.ZIG_CACHE, cache=cache))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,8 @@ class Context:
     """Bytes that one container may use."""
     cpus: float
     emit: Emit
+    builders: int = 1
+    """How many builds are under way at once."""
     keep: bool = False
     """Keep the volumes of every job, not only of those that fail."""
 
@@ -148,13 +154,16 @@ class Context:
 
     def share(self, tree: Path) -> Shared:
         """Make the volumes that the run's builds share, besides the archive `tree`."""
-        cargo, target, linker = map(self.workshop.volume, ("cargo", "target", "linker"))
-        return Shared(tree=tree, cargo=cargo, target=target, linker=linker)
+        cargo, linker = map(self.workshop.volume, ("cargo", "linker"))
+        return Shared(tree=tree, cargo=cargo, linker=linker)
 
-    def site(self, job: str, shared: Shared) -> Site:
-        """Make the volumes of `job`; they are empty until `fill` was called."""
+    def site(self, job: str, shared: Shared, *, target: str = "") -> Site:
+        """Make the volumes of `job`; they are empty until `fill` was called.
+
+        `target` is that of its target directory, where something is compiled.
+        """
         source, work = (self.workshop.volume(f"{job}-{purpose}") for purpose in ("source", "work"))
-        return Site(shared=shared, source=source, work=work)
+        return Site(shared=shared, source=source, work=work, target=target)
 
     def log_path(self, job: str) -> Path:
         """Return the path of the log of `job`."""

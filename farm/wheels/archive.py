@@ -81,6 +81,11 @@ class Wheel:
         return tuple(sorted({tag.platform for tag in self.tags}))
 
     @property
+    def grafted(self) -> tuple[str, ...]:
+        """The libraries of the system that a repair put into the wheel, in `NAME.libs/`."""
+        return tuple(f for f in self.elf_files if f.partition("/")[0].endswith(".libs"))
+
+    @property
     def scripts(self) -> tuple[str, ...]:
         """Every program that an installation puts in `bin/`, sorted."""
         return tuple(sorted({*self.console_scripts, *self.data_scripts}))

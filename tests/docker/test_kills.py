@@ -30,6 +30,9 @@ SEED = 20261123
 PATIENCE = 120.0
 
 
+HEARING = ("env", "--default-signal=INT")
+"""Whoever starts the tests may ignore SIGINT, as a shell's `&` does, and so would the farm."""
+
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -46,7 +49,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         farm = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "farm", "build", *words],
+            [*prefix, *HEARING, sys.executable, "-m", "farm", "build", *words],
             cwd=project,
             env=os.environ | {"XDG_CACHE_HOME": str(home / "cache")} | dict(environment or {}),
             stdout=subprocess.PIPE,

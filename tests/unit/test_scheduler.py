@@ -8,7 +8,7 @@ import pytest
 from farm.model.plan import Build, Command, Job
 from farm.model.results import JobResult, Status
 from farm.model.targets import Arch, Interpreter, Mode, Target
-from farm.runs.scheduler import Work, run_jobs
+from farm.runs.scheduler import Schedule, Work, run_jobs
 
 PATIENCE = 10
 """Seconds after which a test that waits has failed."""
@@ -75,7 +75,7 @@ def test_results_come_in_the_order_of_the_jobs_whatever_ends_first() -> None:
             assert last_is_done.wait(PATIENCE)
         return result(job)
 
-    results, interrupted = run_jobs(JOBS, FakeEngine().work(finish=finish))
+    results, interrupted = run_jobs(JOBS, FakeEngine().work(finish=finish), Schedule())
     assert [r.job for r in results] == [job.id for job in JOBS]
     assert not interrupted
 
@@ -84,7 +84,7 @@ def test_a_failed_job_leaves_the_others_to_finish() -> None:
     def build(job: Job) -> Job | JobResult:
         return result(job, Status.FAILED) if job is JOBS[1] else job
 
-    results, _ = run_jobs(JOBS, FakeEngine().work(build=build))
+    results, _ = run_jobs(JOBS, FakeEngine().work(build=build), Schedule())
     assert [r.status for r in results] == [Status.BUILT, Status.FAILED, Status.BUILT]
 
 
@@ -100,7 +100,7 @@ def test_builds_go_on_while_a_finished_one_is_checked() -> None:
         assert second_is_built.wait(PATIENCE)
         return result(job)
 
-    run_jobs(JOBS, FakeEngine().work(build=build, finish=finish))
+    run_jobs(JOBS, FakeEngine().work(build=build, finish=finish), Schedule())
 
 
 def test_one_build_at_a_time() -> None:
@@ -111,7 +111,7 @@ def test_one_build_at_a_time() -> None:
         busy.release()
         return job
 
-    run_jobs(JOBS, FakeEngine().work(build=build))
+    run_jobs(JOBS, FakeEngine().work(build=build), Schedule())
 
 
 def test_fail_fast_starts_no_further_job_and_stops_what_runs() -> None:
@@ -121,7 +121,7 @@ def test_fail_fast_starts_no_further_job_and_stops_what_runs() -> None:
         engine.built.append(job.id)
         return result(job, Status.FAILED)
 
-    results, interrupted = run_jobs(JOBS, engine.work(build=build), fail_fast=True)
+    results, interrupted = run_jobs(JOBS, engine.work(build=build), Schedule(fail_fast=True))
     assert [r.status for r in results] == [Status.FAILED, Status.SKIPPED, Status.SKIPPED]
     assert engine.built == [JOBS[0].id]
     assert engine.why == f"--fail-fast, after {JOBS[0].id} had failed"
@@ -147,19 +147,16 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
 
     from farm.runs import scheduler
 
-    collect = scheduler._result
-    struck = []
+    wait, struck = scheduler.wait, []
 
-    def interrupted_once(half: object) -> JobResult:
-        if not struck:
+    def interrupted_once(running: object, return_when: str) -> object:
+        if first_is_done.is_set() and second_is_under_way.is_set() and not struck:
             struck.append(True)
-            assert first_is_done.wait(PATIENCE)
-            assert second_is_under_way.wait(PATIENCE)
             raise KeyboardInterrupt
-        return collect(half)  # type: ignore[arg-type]
+        return wait(running, 0.01, return_when)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scheduler, "_result", interrupted_once)
-    results, interrupted = run_jobs(JOBS, engine.work(build=build, finish=finish))
+    monkeypatch.setattr(scheduler, "wait", interrupted_once)
+    results, interrupted = run_jobs(JOBS, engine.work(build=build, finish=finish), Schedule())
     assert interrupted
     assert engine.why == "interrupted"
     assert [r.status for r in results] == [Status.BUILT, Status.CANCELLED, Status.SKIPPED]
@@ -170,4 +167,43 @@ def test_a_bug_propagates() -> None:
         raise ZeroDivisionError(job.id)
 
     with pytest.raises(ZeroDivisionError):
-        run_jobs(JOBS, FakeEngine().work(build=build))
+        run_jobs(JOBS, FakeEngine().work(build=build), Schedule())
+
+
+def test_as_many_builds_at_once_as_are_allowed() -> None:
+    both = threading.Barrier(2, timeout=PATIENCE)
+    under_way = threading.Semaphore(2)
+
+    def build(job: Job) -> Job | JobResult:
+        assert under_way.acquire(blocking=False)
+        if job is not JOBS[2]:
+            both.wait()
+        under_way.release()
+        return job
+
+    results, _ = run_jobs(JOBS, FakeEngine().work(build=build), Schedule(builders=2))
+    assert [r.status for r in results] == [Status.BUILT] * 3
+
+
+@pytest.mark.parametrize("status", [Status.BUILT, Status.FAILED])
+def test_a_job_starts_when_the_one_it_waits_for_was_built_well_or_not(status: Status) -> None:
+    last, first = JOBS[0], JOBS[2]
+    first_is_built, order = threading.Event(), []
+
+    def build(job: Job) -> Job | JobResult:
+        order.append(job.id)
+        if job is first:
+            first_is_built.set()
+            return result(job, status)
+        assert job is not last or first_is_built.is_set()
+        return job
+
+    schedule = Schedule(builders=2, after={last.id: first.id})
+    run_jobs(JOBS, FakeEngine().work(build=build), schedule)
+    assert order[0] == first.id
+
+
+def test_the_longest_builds_start_first_and_those_not_known_before_them() -> None:
+    engine = FakeEngine()
+    run_jobs(JOBS, engine.work(), Schedule(seconds={JOBS[0].id: 5, JOBS[2].id: 50}))
+    assert engine.built == [JOBS[1].id, JOBS[2].id, JOBS[0].id]

@@ -1,0 +1,205 @@
+"""Where a run's builds happen: in what earlier builds of the project left, if no other run does.
+
+What is kept on the engine for a project are the crates, the linker's cache and a target directory
+for each job. Projects never share any of it, so that none can poison another's, and neither do
+two builder images.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.bases.recipes import digest
+from farm.engine.build_cache import BuildCache, beyond, drop_caches, held_caches
+from farm.engine.containers import Cancelled
+from farm.engine.images import Image
+from farm.engine.leftovers import clock
+from farm.model.errors import SurroundingsError
+from farm.model.events import Note
+from farm.model.plan import Job
+from farm.model.secrets import redact, without_secrets
+from farm.model.targets import Arch, Mode
+from farm.project.stamps import Stamps
+from farm.runs.directory import write_tree
+from farm.runs.planner import Order, Request
+from farm.runs.seeds import Place, sow
+from farm.steps.context import Context, Shared
+from farm.steps.targets import Targets
+
+_GIB = 1 << 30
+_SHORT = 8
+_TAKEN = "another run uses what earlier builds of this project left"
+_KEY = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What the jobs of one run share, and in which order that has them built."""
+
+    shared: Shared
+    targets: Targets
+    after: Mapping[str, str]
+    """By job, the one that has to have been built before."""
+
+
+@contextmanager
+def open_workplace(
+    order: Order, jobs: Sequence[Job], context: Context, tree: Path, *, force: bool
+) -> Iterator[Workplace]:
+    """Give the workplace of `jobs`, and write the source for them to `tree`.
+
+    With `force` they find no target directory of earlier runs. Raises UsageError when a file of
+    the project can't be read, SurroundingsError when the engine or this machine can't.
+    """
+    request = order.request
+    cache = BuildCache(
+        workshop=context.workshop,
+        key=project_key(request),
+        title=str(request.project.root),
+        image=context.images[context.builder].id,
+    )
+    reason = _reason_against(order) or ("" if cache.take() else _TAKEN)
+    taken = not reason
+    if reason:
+        context.emit(
+            Note(text=f"{reason}: this run's builds begin with nothing, and leave nothing")
+        )
+    volume: Callable[[str, str], str] = cache.volume if taken else _own(context)
+    places = {job.id: _place(job, context, volume) for job in jobs}
+    shared = Shared(
+        tree=tree,
+        cargo=volume("cargo", ""),
+        linker=volume(f"linker-{_inputs(context, (context.builder,))}", ""),
+        cache=cache.key if taken else "",
+    )
+    groups = cache.groups() if taken else {}
+    groups |= {place.volume: place.group for place in places.values()}
+    own = tuple(place.volume for place in places.values())
+    targets = Targets(
+        context=context,
+        shared=shared,
+        volumes={job: place.volume for job, place in places.items()},
+        others=tuple(name for name, group in groups.items() if group and name not in own),
+    )
+    if taken:
+        cache.hold({})
+    try:
+        stamps = targets.stamp(request.source, clock(context.workshop.client))
+        write_tree(request, tree, stamps.times)
+        after = _sow(request, jobs, targets, places, groups, stamps, force=force)
+        yield Workplace(shared=shared, targets=targets, after=after)
+        if taken:
+            _leave(context, cache, targets)
+    finally:
+        targets.close()
+
+
+def _reason_against(order: Order) -> str:
+    """Return why nothing of this run's builds may stay on the engine, or an empty string.
+
+    What a build was given may end up in its target directory, and a URL beside the crates.
+    """
+    request = order.request
+    if without_secrets(order.plan) != order.plan:
+        return "builds are given secrets"
+    lock = request.project.lock.read_text(encoding="utf-8", errors="replace")
+    return "Cargo.lock holds a password" if redact(lock) != lock else ""
+
+
+def project_key(request: Request) -> str:
+    """Return what tells a project's builds from all others' on an engine.
+
+    That is whose it is, on which machine, where it lies there, and its name.
+    """
+    whole = {
+        "machine": socket.gethostname(),
+        "user": os.getuid(),
+        "root": str(request.source.root),
+        "project": request.source.project,
+        "name": request.project.name,
+    }
+    return digest(whole)[:_KEY]
+
+
+def _own(context: Context) -> Callable[[str, str], str]:
+    return lambda purpose, _: context.workshop.volume(purpose)
+
+
+def _place(job: Job, context: Context, volume: Callable[[str, str], str]) -> Place:
+    build, native = job.build, context.engine_arch
+    images = tuple(how.command.image for how in (build, job.fallback) if how is not None)
+    group = _group(context, job.target.arch, build.mode, images)
+    hybrid = build.mode is Mode.HYBRID
+    host = _group(context, native, Mode.NATIVE, (context.builder,)) if hybrid else group
+    return Place(
+        volume=volume(f"{job.id}-{digest(group)[:_SHORT]}", group),
+        group=group,
+        host=host,
+        host_triple=native.triple,
+    )
+
+
+def _group(context: Context, arch: Arch, mode: Mode, images: Sequence[str]) -> str:
+    return f"{arch}-{mode}-{_inputs(context, images)}"
+
+
+def _inputs(context: Context, images: Sequence[str]) -> str:
+    found: list[Image] = [context.images[name] for name in images]
+    return digest([image.inputs for image in found])[:_SHORT]
+
+
+def _sow(
+    request: Request,
+    jobs: Sequence[Job],
+    targets: Targets,
+    places: Mapping[str, Place],
+    groups: Mapping[str, str],
+    stamps: Stamps,
+    *,
+    force: bool,
+) -> Mapping[str, str]:
+    """Say to `targets` what each directory is filled from; return which job waits for which.
+
+    With another Cargo.lock than last time only the first job of a group goes on with what it
+    has, and the others begin with what that one then compiled.
+    """
+    names = [job.id for job in jobs]
+    ready = {volume: groups[volume] for volume in targets.ready()}
+    sowing = sow(names, places, ready)
+    gone: set[str] = set()
+    if force or _is_new(request.project.lock, request, stamps):
+        spared = frozenset[str]() if force else sowing.leaders
+        gone = {places[name].volume for name in names if name not in spared}
+    if gone:
+        targets.forget(sorted(gone))
+        sowing = sow(names, places, {v: group for v, group in ready.items() if v not in gone})
+    targets.seeds = sowing.seeds
+    return sowing.after
+
+
+def _is_new(path: Path, request: Request, stamps: Stamps) -> bool:
+    stamp = stamps.files.get(path.relative_to(request.source.root).as_posix())
+    return stamp is not None and stamp.time == stamps.last
+
+
+def _leave(context: Context, cache: BuildCache, targets: Targets) -> None:
+    """Keep what the builds left for the next run, within the settings' bound."""
+    sizes: Mapping[str, int] = {}
+    with suppress(Cancelled, SurroundingsError):  # as it was known before
+        sizes = targets.sizes()
+    client, bound = context.workshop.client, int(context.settings.limits.cache_gib * _GIB)
+    try:
+        cache.hold(sizes)
+        gone = beyond(held_caches(client), bound, but=cache.key)
+        drop_caches(client, gone)
+    except SurroundingsError as error:
+        context.emit(Note(text=f"what builds left could not be counted: {error.message}"))
+        return
+    for each in gone:
+        text = f"what builds of {each.title} left is removed: limits.cache-gib is full"
+        context.emit(Note(text=text))
