@@ -75,6 +75,20 @@ def test_a_wheel_is_the_same_elsewhere_another_day_and_beside_other_jobs(
     assert hashes(second) == hashes(second) | hashes(first)
 
 
+def test_a_wheel_is_the_same_from_what_other_builds_left(farm: Farm, project: Project) -> None:
+    """What is compiled stays on the engine for the next build; the cache of wheels is empty."""
+    place = project("tiny")
+    build = ("build", place, "--arch", "all", "--py", "3.13", "--no-smoke", "--json")
+    first = hashes(farm(*build).succeeded().json)
+    library = place / "src" / "lib.rs"
+    text = library.read_text()
+    library.write_text(f'{text}\n#[no_mangle]\npub extern "C" fn more() -> u8 {{ 7 }}\n')
+    changed = hashes(farm(*build).succeeded().json)
+    assert not set(changed.values()) & set(first.values())
+    library.write_text(text)
+    assert hashes(farm(*build).succeeded().json) == first
+
+
 # farm verify
 
 
