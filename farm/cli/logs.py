@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from farm.model.runs import State
 
 if TYPE_CHECKING:
     from farm.model.runs import LogFile, Run
+
+_PAUSE = 0.3
 
 EXAMPLES = """\b
 Examples:
@@ -31,7 +34,10 @@ def logs(
     run: options.RunOption = "",
     project: options.ProjectOption = Path(),
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+        bool,
+        typer.Option(
+            "--follow", "-f", help="Go on until the job has ended; wait for one that has not begun."
+        ),
     ] = False,
 ) -> None:
     """Print the log of a job.
@@ -44,7 +50,9 @@ def logs(
     from farm.runs.directory import find_run
 
     found = find_run(project, run)
-    if not found.logs:
+    if job and follow:
+        found = _awaited(found, job)
+    if not found.logs and not (job and found.expected):
         raise UsageError(f"run {found.id} is {found.state} and has no log", "farm runs")
     log = _named(found, job) if job else _only(found)
     if log is None:
@@ -57,16 +65,33 @@ def logs(
     _print(found, log, follow=follow)
 
 
+def _awaited(run: Run, job: str) -> Run:
+    """Return `run` as it is once `job` has a log, or is known to get none."""
+    from farm.runs.directory import read_run
+
+    if job in run.expected:
+        typer.echo(f"{job} has not begun yet: waiting for it", err=True)
+    while job in run.expected:
+        time.sleep(_PAUSE)
+        run = read_run(Path(run.project), run.id)
+    return run
+
+
 def _named(run: Run, job: str) -> LogFile:
     names = [log.name for log in run.logs]
     log = run.log(job)
     if log is not None:
         return log
+    if job in run.expected:
+        raise UsageError(
+            f"{job} of run {run.id} has not begun yet", f"farm logs {job} --follow waits for it."
+        )
     result = next((r for r in run.results if r.job == job), None)
     if result is not None:
         raise UsageError(f"{job} has no log: it was {result.status}", f"Logs: {', '.join(names)}.")
+    known = dict.fromkeys((*names, *run.expected))
     raise UsageError(
-        f"run {run.id} has no log of {job!r}{nearest(job, names)}", f"Logs: {', '.join(names)}."
+        f"run {run.id} has no log of {job!r}{nearest(job, known)}", f"Logs: {', '.join(known)}."
     )
 
 

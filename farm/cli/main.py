@@ -24,6 +24,7 @@ from farm.cli import (
     runs,
     shell,
     test,
+    verify,
 )
 from farm.model.errors import ExitCode, FarmError
 
@@ -78,6 +79,7 @@ app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("logs", epilog=logs.EXAMPLES)(logs.logs)
 app.command("shell", epilog=shell.EXAMPLES)(shell.shell)
 app.command("retry", epilog=retry.EXAMPLES)(retry.retry)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("clean", epilog=clean.EXAMPLES)(clean.clean)
 
 

@@ -43,12 +43,12 @@ def _jobs(ctx: typer.Context) -> list[str]:
 
 
 def _logs(ctx: typer.Context) -> list[str]:
-    """Return what the run that the command names, or the last one, has logs of."""
+    """Return what the run that the command names, or the last one, has or will have logs of."""
     from farm.runs.directory import find_run
 
     with suppress(FarmError):
         run = find_run(_project(ctx), ctx.params.get("run") or "")
-        return [log.name for log in run.logs]
+        return list(dict.fromkeys((*(log.name for log in run.logs), *run.planned)))
     return []
 
 
@@ -90,6 +90,16 @@ RunOption = Annotated[
         metavar="RUN",
         autocompletion=_runs,
         help="A run's id in farm runs, or a part of it; by default the last one.",
+        show_default=False,
+    ),
+]
+RunOfWheel = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        autocompletion=_runs,
+        help="A run's id in farm runs, or a part of it; by default the newest that made the wheel.",
         show_default=False,
     ),
 ]

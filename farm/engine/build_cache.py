@@ -15,17 +15,17 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from farm.engine.containers import Limits, Mount, Spec, Workshop
 from farm.engine.errors import translated
 from farm.engine.leftovers import CACHE_LABEL, LABEL
+from farm.model.adapters import adapter
 from farm.model.targets import Arch
 
 _GROUP_LABEL = "farm.group"
 _TITLE_LABEL = "farm.title"
 _SIZES_LABEL = "farm.sizes"
-_SIZES = TypeAdapter(dict[str, int])
 _NOTHING = Limits(memory=16 << 20, cpus=1, pids=1, deadline=0)
 """What a container may use that is never started."""
 
@@ -183,6 +183,6 @@ def _remove_volume(client: docker.DockerClient, name: str) -> None:
 def _sizes(container: Mapping[str, Any]) -> dict[str, int]:
     """Return what a holder tells; another version's may tell nothing."""
     try:
-        return _SIZES.validate_json(container["Labels"].get(_SIZES_LABEL, ""))
+        return adapter(dict[str, int]).validate_json(container["Labels"].get(_SIZES_LABEL, ""))
     except ValidationError:
         return {}

@@ -58,6 +58,8 @@ class JobResult:
     mode: Mode
     linker: str
     command: Command
+    prepare: tuple[Command, ...] = ()
+    """What made the build's environment before it."""
     image: str = ""
     """The builder image's id; empty for a job that never started, as is `log`."""
     log: str = ""
@@ -103,8 +105,12 @@ class Report:
     emulation: Mapping[str, str]
     """QEMU's version for each foreign architecture."""
     images: Mapping[str, Mapping[str, str]]
-    """Id and versions of each image that ran."""
+    """Of each image that ran: its id, the hash of its inputs, the versions of what is in it."""
     jobs: tuple[JobResult, ...]
+    fetch: tuple[Command, ...] = ()
+    """What got the crates before any job."""
+    commit: str = ""
+    """The last commit of the project's git; the source may have had changes since."""
     checked: bool = True
     """False after `--no-smoke`."""
     network: bool = False

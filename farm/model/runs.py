@@ -45,6 +45,8 @@ class Run:
     started: float
     """Seconds since 1970."""
     state: State
+    planned: tuple[str, ...] = ()
+    """The jobs of its plan, in their order; empty where it did not write them down."""
     logs: tuple[LogFile, ...] = ()
     """By name, that of the fetch first."""
     report: Report | None = None
@@ -76,6 +78,14 @@ class Run:
         if len(self.logs) > 1:
             ended.add(FETCH)
         return tuple(log.name for log in self.logs if log.name not in ended)
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The names of what has no log yet and may still get one, as long as the run goes on."""
+        if self.state is not State.RUNNING:
+            return ()
+        there = {log.name for log in self.logs} | {result.job for result in self.results}
+        return tuple(name for name in (FETCH, *self.planned) if name not in there)
 
     def log(self, name: str) -> LogFile | None:
         """Return the log called `name`."""

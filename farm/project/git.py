@@ -117,6 +117,14 @@ def _entries(top: Path, *options: str) -> Iterator[str]:
             yield os.fsdecode(entry)
 
 
+def last_commit(top: Path) -> str | None:
+    """Return the hash of the last commit, or None without one."""
+    try:
+        return run_git(top, "rev-parse", "--verify", "HEAD").decode().strip()
+    except GitFailedError:
+        return None
+
+
 def last_commit_time(top: Path) -> int | None:
     """Return when the last commit was made, in seconds since 1970, or None without one."""
     try:

@@ -138,6 +138,11 @@ def source_date_epoch(source: Source) -> int:
     return max(found or EPOCH, EPOCH)
 
 
+def last_commit(source: Source) -> str:
+    """Return the hash of git's last commit, or an empty string without one."""
+    return (git.last_commit(source.top) or "") if source.top is not None else ""
+
+
 def _listed(project: Project) -> tuple[set[Path], Path | None]:
     """Return the files' absolute paths, and the git top level they were asked of."""
     top = git.top_level(project.root)

@@ -12,8 +12,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from farm.model.adapters import adapter
 from farm.project.source import Source
 
 
@@ -42,9 +43,6 @@ class Stamps:
         return {path: stamp.time for path, stamp in self.files.items()}
 
 
-_TYPE = TypeAdapter(Stamps)
-
-
 def stamped(source: Source, before: Stamps | None, now: float) -> Stamps:
     """Return the stamps of `source`, sent `now` after it was sent as `before` says.
 
@@ -65,11 +63,11 @@ def stamped(source: Source, before: Stamps | None, now: float) -> Stamps:
 def read_stamps(text: bytes) -> Stamps | None:
     """Return the stamps that `text` holds; None for what is none, as if nothing were known."""
     try:
-        return _TYPE.validate_json(text)
+        return adapter(Stamps).validate_json(text)
     except ValidationError:
         return None
 
 
 def stamps_text(stamps: Stamps) -> bytes:
     """Return what `read_stamps` reads."""
-    return _TYPE.dump_json(stamps)
+    return adapter(Stamps).dump_json(stamps)

@@ -12,10 +12,8 @@ from farm.model.adapters import adapter
 from farm.model.errors import UsageError
 from farm.model.results import Status
 from farm.model.runs import Run
-from farm.runs.directory import write_file
-from farm.runs.planner import Request, Selectors, read_request
-
-_FILE = "request.json"
+from farm.runs.directory import REQUEST, write_file
+from farm.runs.planner import Order, Request, Selectors, read_request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +21,23 @@ class _Asked:
     selectors: Selectors
     out: Path
     smoke: bool
+    jobs: tuple[str, ...] = ()
+    """The ids of the jobs that were planned of it."""
 
 
-def write_asked(request: Request, directory: Path) -> None:
-    """Write into the run's `directory` what was asked for; raises SurroundingsError."""
-    asked = _Asked(selectors=request.selectors, out=request.out, smoke=request.smoke)
-    write_file(directory / _FILE, adapter(_Asked).dump_json(asked, indent=2))
+def write_asked(order: Order, directory: Path) -> None:
+    """Write into the run's `directory` what was asked for, and the jobs of the plan.
+
+    Raises SurroundingsError when it can't be written.
+    """
+    request = order.request
+    asked = _Asked(
+        selectors=request.selectors,
+        out=request.out,
+        smoke=request.smoke,
+        jobs=tuple(job.id for job in order.plan.jobs),
+    )
+    write_file(directory / REQUEST, adapter(_Asked).dump_json(asked, indent=2))
 
 
 def left_to_do(run: Run) -> tuple[str, ...]:
@@ -45,7 +54,7 @@ def ask_again(project: Path, directory: Path, jobs: Collection[str]) -> Request:
     run was no build, and as `read_request`.
     """
     try:
-        asked = adapter(_Asked).validate_json((directory / _FILE).read_bytes())
+        asked = adapter(_Asked).validate_json((directory / REQUEST).read_bytes())
     except (OSError, ValidationError):
         raise UsageError(
             f"run {directory.name} does not tell what it was asked for",

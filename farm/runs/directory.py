@@ -30,6 +30,8 @@ from farm.steps.build import BUILT
 LATEST = "latest"
 """The link to the newest run's directory, and what it is called on the command line."""
 REPORT = "report.json"
+REQUEST = "request.json"
+"""What the run was asked for, and the jobs that it planned of it."""
 TREE = "source.tar"
 """The source tree as the jobs get it, as long as the run goes on."""
 _RUNS = 50
@@ -52,6 +54,13 @@ class _Origin:
     """What is asked of a report that can't be read."""
 
     farm: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """What is asked of a request by who only looks at the run."""
+
+    jobs: tuple[str, ...] = ()
 
 
 def new_id() -> str:
@@ -83,6 +92,15 @@ def new_run(project: Path) -> tuple[str, Path]:
     with suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return run, directory
+
+
+def make_directory(path: Path) -> Path:
+    """Make a directory below a run's own, and return it; raises SurroundingsError."""
+    try:
+        path.mkdir()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
 
 
 def write_tree(request: Request, path: Path, times: Mapping[str, float] | None = None) -> None:
@@ -219,6 +237,7 @@ def read_run(project: Path, run: str) -> Run:
         directory=str(directory),
         started=_started(run),
         state=state,
+        planned=_planned(directory),
         logs=_logs(directory),
         report=report,
         journal=_journal(directory),
@@ -288,6 +307,14 @@ def _journal(directory: Path) -> tuple[JobResult, ...]:
             result = adapter(JobResult).validate_json(line)
             results[result.job] = result
     return tuple(results.values())
+
+
+def _planned(directory: Path) -> tuple[str, ...]:
+    """Return the jobs that the run wrote down before it began; none of a test of wheels."""
+    try:
+        return adapter(_Planned).validate_json((directory / REQUEST).read_bytes()).jobs
+    except (OSError, ValidationError):
+        return ()
 
 
 def _logs(directory: Path) -> tuple[LogFile, ...]:

@@ -219,6 +219,7 @@ class JobRunner:
             mode=progress.how.mode,
             linker=progress.how.linker,
             command=without_secrets(progress.how.command),
+            prepare=without_secrets(progress.how.prepare),
             image=self.context.images[progress.how.command.image].id,
             log=str(self.context.log_path(progress.job.id)),
             seconds=progress.seconds,
@@ -246,6 +247,7 @@ def skipped(job: Job, why: str) -> JobResult:
         mode=job.build.mode,
         linker=job.build.linker,
         command=without_secrets(job.build.command),
+        prepare=without_secrets(job.build.prepare),
         attempts=0,
         reason=why,
     )

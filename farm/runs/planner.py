@@ -20,7 +20,7 @@ from farm.project import select
 from farm.project.cargo_config import fetch_config
 from farm.project.inspect import Project, inspect
 from farm.project.pyproject import PyProject, check_maturin, read_pyproject
-from farm.project.source import Source, collect, source_date_epoch
+from farm.project.source import Source, collect, last_commit, source_date_epoch
 from farm.steps.build import plan_build
 from farm.steps.fetch import plan_fetch
 from farm.steps.smoke import plan_check
@@ -50,6 +50,8 @@ class Request:
     source: Source
     epoch: int
     """SOURCE_DATE_EPOCH of the build."""
+    commit: str
+    """The last commit of the project's git, or empty."""
     out: Path
     smoke: bool
 
@@ -88,6 +90,7 @@ def read_request(
         pythons=_pythons(selectors.pythons or settings.python),
         source=source,
         epoch=source_date_epoch(source),
+        commit=last_commit(source),
         out=(out or project.root / settings.out).absolute(),
         smoke=smoke,
     )

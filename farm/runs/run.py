@@ -21,7 +21,7 @@ from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
 from farm.model.plan import Job
 from farm.model.results import JobResult, Report
-from farm.model.secrets import redact
+from farm.model.secrets import redact, without_secrets
 from farm.model.settings import Settings
 from farm.model.targets import Arch, Mode
 from farm.runs.again import write_asked
@@ -100,7 +100,7 @@ def execute(
     for text in plan.warnings:
         emit(Warned(text=text))
     run, directory = new_run(order.request.project.root)
-    write_asked(order.request, directory)
+    write_asked(order, directory)
     found = _Found()
 
     def report() -> Outcome:
@@ -322,9 +322,12 @@ def _report(
         engine=_engine(client),
         emulation=found.emulation,
         images={
-            name: {"id": i.id, "tag": i.reference, **i.versions} for name, i in found.images.items()
+            name: {"id": image.id, "tag": image.reference, "inputs": image.inputs, **image.versions}
+            for name, image in found.images.items()
         },
         jobs=tuple(results.get(job.id) or skipped(job, why) for job in plan.jobs),
+        fetch=without_secrets(plan.fetch),
+        commit=order.request.commit,
         checked=order.request.smoke,
         network=order.request.settings.network,
         error=found.error,

@@ -13,6 +13,8 @@ import pytest
 from conftest import Farm
 from seen import containers_seen
 
+from farm.runs.directory import find_run
+
 pytestmark = pytest.mark.docker
 
 Project = Callable[[str], Path]
@@ -43,6 +45,7 @@ def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project
     (result,) = report["jobs"]
     assert result["command"] == build
     assert result["status"] == "built"
+    assert find_run(place).planned == (job["id"],)
     assert [check["passed"] for check in result["checks"]] == [True]
     assert [w.name for w in (place / "dist").iterdir()] == [
         "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
@@ -65,7 +68,8 @@ def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, project
     versions = report["images"]["builder-aarch64"]
     assert versions["id"] == result["image"]
     assert {"rustc", "maturin", "ziglang"} <= versions.keys()
-    assert len(report["source"]) == 64
+    assert len(report["source"]) == len(versions["inputs"]) == 64
+    assert [command["argv"][:2] for command in report["fetch"]] == [["cargo", "fetch"]]
 
 
 def test_an_abi3_wheel_is_checked_on_every_python_that_it_claims(
@@ -96,6 +100,8 @@ def test_a_cffi_library_gets_the_build_environment_that_it_asks_for(
 ) -> None:
     report = farm("build", project("library"), "--py", "3.11", "--json").succeeded().json
     assert [job["status"] for job in report["jobs"]] == ["built", "built"]
+    for job in report["jobs"]:
+        assert [c["argv"][:2] for c in job["prepare"]] == [["uv", "venv"], ["uv", "pip"]]
 
 
 def test_a_workspace_member_is_built_with_what_lies_beside_it(farm: Farm, project: Project) -> None:

@@ -23,7 +23,7 @@ from farm.report.json import dump
 from farm.report.text import images_text, plan_text
 
 COMMANDS = (
-    *("", "build", "plan", "doctor", "test", "runs", "logs", "report"),
+    *("", "build", "plan", "doctor", "test", "runs", "logs", "report", "verify"),
     *("images", "images build", "images list", "images prune"),
 )
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,45 +174,124 @@ def test_following_ends_with_a_run_that_was_killed(make: Make) -> None:
 def test_following_goes_on_while_the_run_does(make: Make) -> None:
     """One process is the run, another one follows it."""
     make(OLD, BUILT)
-    code = (
-        "import sys, pathlib\n"
-        "from made_reports import result\n"
-        "from farm.model.results import Status\n"
-        "from farm.runs.directory import append_result, new_run\n"
-        "_, where = new_run(pathlib.Path())\n"
-        "log = (where / 'a.log').open('a', buffering=1)\n"
-        "print('one', file=log)\nprint('ready', flush=True)\n"
-        "sys.stdin.readline()\n"
-        "print('two', file=log)\n"
-        "append_result(where, result('a', Status.BUILT))\n"
-        "sys.stdin.readline()\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     with (
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        ) as run,
+        under_way(
+            "log = (where / 'a.log').open('a', buffering=1)",
+            "print('one', file=log)",
+            AWAIT,
+            "print('two', file=log)",
+            "append_result(where, result('a', Status.BUILT))",
+        ) as go_on,
+        follower("a") as process,
     ):
-        assert run.stdin
-        assert run.stdout
-        run.stdout.readline()
-        with subprocess.Popen(
-            [sys.executable, "-m", "farm", "logs", "a", "--follow"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as follower:
-            assert follower.stdout
-            assert follower.stdout.readline() == "one\n"
-            run.stdin.write("\n")
-            out, err = follower.communicate(timeout=30)
-        run.stdin.write("\n")
+        assert process.stdout
+        assert process.stdout.readline() == "one\n"
+        go_on()
+        out, err = process.communicate(timeout=30)
     assert (out, err) == ("two\n", "a: built\n")
+
+
+PLANS_A = "(where / 'request.json').write_text('{\"jobs\": [\"cp313-a\"]}')"
+
+
+@pytest.mark.usefixtures("make")
+def test_following_waits_for_a_job_that_has_not_begun() -> None:
+    with (
+        under_way(
+            PLANS_A,
+            AWAIT,
+            "(where / 'cp313-a.log').write_text('one\\n')",
+            "append_result(where, result('cp313-a', Status.BUILT))",
+        ) as go_on,
+        follower("cp313-a") as process,
+    ):
+        assert process.stderr
+        assert process.stderr.readline() == "cp313-a has not begun yet: waiting for it\n"
+        go_on()
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "one\n", "cp313-a: built\n")
+
+
+@pytest.mark.usefixtures("make")
+def test_following_ends_with_a_job_that_never_begins() -> None:
+    with (
+        under_way(
+            PLANS_A,
+            "(where / 'fetch.log').write_text('')",
+            AWAIT,
+            "append_result(where, result('cp313-a', Status.SKIPPED))",
+        ) as go_on,
+        follower("cp313-a") as process,
+    ):
+        assert process.stderr
+        process.stderr.readline()
+        go_on()
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert "cp313-a has no log: it was skipped" in err
+
+
+@pytest.mark.usefixtures("make")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cp313-a",), "farm logs cp313-a --follow waits for it."),
+        (("cp313-b", "--follow"), "did you mean 'cp313-a'?"),
+        (("cp313-b",), "Logs: fetch, cp313-a."),
+    ],
+)
+def test_what_has_not_begun_is_known_and_what_never_will_is_not(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    with under_way(PLANS_A):
+        status, out, err = farm("logs", *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+AWAIT = "sys.stdin.readline()"
+"""A line of a run's program: it waits to be told to go on."""
+
+
+@contextmanager
+def under_way(*lines: str) -> Iterator[Callable[[], None]]:
+    """Have another process be a run of the project here, which does `lines` in `where`.
+
+    Gives what lets it go on past AWAIT, once it has got there or to its end.
+    """
+    code = (
+        "import sys, pathlib",
+        f"sys.path.append({str(Path(__file__).parent)!r})",
+        "from made_reports import result",
+        "from farm.model.results import Status",
+        "from farm.runs.directory import append_result, new_run",
+        "_, where = new_run(pathlib.Path())",
+        *(line if line != AWAIT else f"print('ready', flush=True); {AWAIT}" for line in lines),
+        f"print('ready', flush=True); {AWAIT}",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", "\n".join(code)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as run:
+        stdin, stdout = run.stdin, run.stdout
+        assert stdin
+        assert stdout
+        assert stdout.readline() == "ready\n"
+        yield lambda: print(file=stdin, flush=True)
+        run.communicate("\n\n", timeout=30)
+
+
+def follower(job: str) -> subprocess.Popen[str]:
+    """Start `farm logs <job> --follow`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "farm", "logs", job, "--follow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(make: Make) -> None:
@@ -293,17 +373,19 @@ def test_what_is_not_there_is_status_2_with_what_to_do(
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("farm logs ", {"fetch", "cp313-x"}),
+        ("farm logs ", {"fetch", "cp313-x", "cp312-x"}),
         ("farm logs --run 20260101-120000-aaaa ", {"fetch", "cp314-x"}),
         ("farm logs --run ", {OLD, NEW}),
+        ("farm verify x.whl --run ", {OLD, NEW}),
         ("farm report 20260102", {NEW}),
-        ("farm build --only ", {"cp313-x"}),
+        ("farm build --only ", {"cp313-x", "cp312-x"}),
         ("farm logs --project nowhere ", set()),
     ],
 )
 def test_the_shell_completes_runs_and_their_logs(make: Make, words: str, offered: set[str]) -> None:
     make(OLD, BUILT, others=("fetch",))
-    make(NEW, FAILED, others=("fetch",))
+    directory = make(NEW, FAILED, others=("fetch",))
+    (directory / "request.json").write_text('{"jobs": ["cp312-x", "cp313-x"]}')
     ended = subprocess.run(
         [sys.executable, "-m", "farm"],
         env=os.environ

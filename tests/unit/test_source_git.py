@@ -12,7 +12,7 @@ from made_projects import CARGO, LOCK, SIMPLE, commit, git, locked, write
 from farm.model.errors import UsageError
 from farm.project import git as door
 from farm.project.inspect import inspect
-from farm.project.source import EPOCH, Source, collect, source_date_epoch
+from farm.project.source import EPOCH, Source, collect, last_commit, source_date_epoch
 
 WITH_O = SIMPLE | {"Cargo.lock": LOCK + locked("o", "1.0.0", path=True)}
 NAMES = {"Cargo.lock", "Cargo.toml", "pyproject.toml", "src/lib.rs"}
@@ -36,6 +36,7 @@ def test_tracked_and_untracked_files_go_in_and_ignored_ones_not(tmp_path: Path) 
     assert paths(source) == NAMES | {".gitignore", "tracked", "new"}
     assert source.top == tmp_path
     assert source_date_epoch(source) == COMMITTED
+    assert last_commit(source) == git(tmp_path, "rev-parse", "HEAD").strip()
 
 
 def test_the_whole_work_tree_goes_in_for_a_project_below_its_top(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_project_in_a_directory_that_git_ignores_is_walked(tmp_path: Path) -> 
     source = collected(tmp_path / "unpacked/sample-1.2.3")
     assert (source.root, source.top) == (tmp_path / "unpacked/sample-1.2.3", None)
     assert paths(source) == NAMES
-    assert source_date_epoch(source) == EPOCH
+    assert (source_date_epoch(source), last_commit(source)) == (EPOCH, "")
 
 
 def test_a_path_dependency_beside_the_repository_is_walked(tmp_path: Path) -> None:
@@ -172,12 +173,12 @@ def test_work_trees_and_shallow_clones_are_repositories_too(tmp_path: Path) -> N
         assert source_date_epoch(source) == COMMITTED
 
 
-def test_a_repository_without_commits_has_no_time(tmp_path: Path) -> None:
+def test_a_repository_without_commits_has_no_time_and_no_commit(tmp_path: Path) -> None:
     write(tmp_path, SIMPLE)
     git(tmp_path, "init", "-q")
     source = collected(tmp_path)
     assert (paths(source), source.top) == (NAMES, tmp_path)
-    assert source_date_epoch(source) == EPOCH
+    assert (source_date_epoch(source), last_commit(source)) == (EPOCH, "")
 
 
 def test_a_commit_before_1980_counts_as_1980(tmp_path: Path) -> None:
