@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import docker
 
-from farm.engine.leftovers import JOB_LABEL
+from farm.engine.leftovers import JOB_LABEL, RUN_LABEL
 
 
 class Containers:
-    """When each container of the farm's jobs ran: start and end in seconds."""
+    """When each container of jobs ran: start and end in seconds, by run."""
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
-        self.spans: list[tuple[float, float]] = []
+        self.spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._started: dict[str, float] = {}
 
     @contextmanager
@@ -32,7 +33,8 @@ class Containers:
                 if event["Action"] == "start":
                     self._started[event["id"]] = moment
                 elif event["Action"] == "die" and event["id"] in self._started:
-                    self.spans.append((self._started.pop(event["id"]), moment))
+                    run = event["Actor"]["Attributes"][RUN_LABEL]
+                    self.spans[run].append((self._started.pop(event["id"]), moment))
 
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
@@ -43,10 +45,10 @@ class Containers:
             events.close()
             thread.join()
 
-    def busy(self) -> float:
-        """Seconds in which at least one of them ran."""
+    def busy(self, run: str) -> float:
+        """Seconds in which at least one of the run's ran."""
         total, until = 0.0, 0.0
-        for start, end in sorted(self.spans):
+        for start, end in sorted(self.spans[run]):
             total += max(0.0, end - max(start, until))
             until = max(until, end)
         return total

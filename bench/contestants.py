@@ -106,8 +106,8 @@ def farm_watched(lab: Lab, subject: Subject, log: Path) -> Found:
     `controller` is, for each job, the time in which none of the jobs' containers ran.
     """
     with Containers(lab.client).watched() as containers:
-        _, ran, wheels = farm(lab, subject, log, "--force")
-    own = (ran.seconds - containers.busy()) / len(wheels)
+        report, ran, wheels = farm(lab, subject, log, "--force")
+    own = (ran.seconds - containers.busy(report["run"])) / len(wheels)
     return Found(figures={**_spent(ran), "controller": own}, wheels=wheels, checked=True)
 
 
@@ -119,9 +119,11 @@ def farm_changed(lab: Lab, subject: Subject, log: Path) -> Found:
     """
     place = lab.copy(subject.project, f"{subject.project.name}-changing")
     changing = Subject(project=place, python=subject.python)
-    if not (place / ".farm").exists():
+    built = lab.scratch / f"{place.name}.built"
+    if not built.exists():
         _change(place)
         farm(lab, changing, log, "--no-smoke")
+        built.touch()
     _change(place)
     _, ran, wheels = farm(lab, changing, log, "--no-smoke")
     return Found(figures=_spent(ran), wheels=wheels)

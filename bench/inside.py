@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contestants import FOREIGN_ARCH, NATIVE, Found, Subject, farm
 from lab import Lab
-from watch import Watch
+from watch import Program, Watch
 
 
 def check(lab: Lab, subject: Subject, log: Path) -> Found:
@@ -20,6 +20,12 @@ def check(lab: Lab, subject: Subject, log: Path) -> Found:
             words = ("--force", "--arch", arch, "--py", subject.python)
             report, _, _ = farm(lab, subject, log, *words)
         figures[f"check {arch}"] = report["jobs"][0]["checks"][0]["seconds"]
-        emulated = [p for p in watch.programs if p.emulated and p.name.startswith("python")]
-        figures[f"emulated interpreters {arch}"] = len(emulated)
+        figures[f"emulated interpreters {arch}"] = len(_emulated(watch, report["run"]))
     return Found(figures=figures, checked=True)
+
+
+def _emulated(watch: Watch, run: str) -> list[Program]:
+    """Return the starts of emulated interpreters in the containers of `run`."""
+    names = {p.name for p in watch.programs if p.emulated and p.name.startswith("python")}
+    starts = [p for name in names for p in watch.of(run, where=name) if p.name == name]
+    return [p for p in starts if p.emulated]

@@ -81,7 +81,10 @@ def prepare(lab: Lab, store: Store, form: Form) -> None:
     emulated = any(step.scenario == "emulated" and not store.has(step) for step in form.steps())
     RESULTS.mkdir(parents=True, exist_ok=True)
     words = ("--emulated",) if emulated else ()
-    lab.farm(RESULTS / "images.log", "images", "build", *words)
+    try:
+        lab.farm(RESULTS / "images.log", "images", "build", *words)
+    except Failed as fault:
+        raise SystemExit(f"images could not be made: {fault}") from fault
     names = [f"{kind}-{arch}" for kind in ("builder", "check") for arch in Arch]
     found = images.find(lab.client, names)
     store.open(identity({name: image.reference for name, image in found.items()}))
