@@ -20,6 +20,7 @@ from typing import Any
 import docker
 import psutil
 from controller import peak_kib
+from filelock import FileLock, Timeout
 
 from farm.bases.debian import ZIG_CACHE
 from farm.engine import images
@@ -198,8 +199,20 @@ class Lab:
 
 @contextmanager
 def open_lab() -> Iterator[Lab]:
-    """Give a lab, and take away in the end what it has made."""
-    with tempfile.TemporaryDirectory(prefix="farm-bench-") as scratch, connect() as client:
+    """Give a lab, and take away in the end what it has made.
+
+    Raises SystemExit where another bench is at work on this machine.
+    """
+    lock = FileLock(Path(tempfile.gettempdir(), "farm-bench.lock"))
+    try:
+        held = lock.acquire(blocking=False)
+    except Timeout:
+        raise SystemExit("another bench is at work on this machine") from None
+    with (
+        held,
+        tempfile.TemporaryDirectory(prefix="farm-bench-") as scratch,
+        connect() as client,
+    ):
         lab = Lab(client=client, scratch=Path(scratch))
         lab.clean_up()  # what a bench that was killed left
         try:

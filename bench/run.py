@@ -55,7 +55,8 @@ def main() -> int:
         if options.fresh or not form.resumes:
             shutil.rmtree(store.directory, ignore_errors=True)
         with open_lab() as lab:
-            outcome = measure(lab, store, form, (options.minutes or form.minutes) * 60)
+            minutes = form.minutes if options.minutes is None else options.minutes
+            outcome = measure(lab, store, form, minutes * 60)
     return show(store, form, outcome)
 
 
