@@ -64,7 +64,7 @@ def run(project: Path, words: tuple[str, ...], disturb: Disturb, mark: Mapping[s
         )
         peak, done, name = 0, False, ""
         while process.poll() is None:
-            peak = max(peak, _peak(process.pid))
+            peak = max(peak, peak_kib(process.pid))
             name = name or max(runs(project) - before, default="")
             seconds = time.monotonic() - started
             if name and not done:
@@ -101,7 +101,7 @@ def remove_container(client: docker.DockerClient, live: Live, job: str) -> bool:
     return False
 
 
-def _peak(pid: int) -> int:
+def peak_kib(pid: int) -> int:
     """Return the high-water mark of a process's memory in KiB; 0 for one that has just ended.
 
     Not what `wait4` tells: that begins with what the parent held as it forked.
