@@ -13,8 +13,8 @@ import docker
 import psutil
 from controller import Ended, runs
 from sabotage import TARGETS, Round
+from seen import remove_caches
 
-from farm.engine.build_cache import drop_caches, held_caches
 from farm.engine.leftovers import KEPT_LABEL, RUN_LABEL, look, release, sweep
 from farm.model.errors import ExitCode, FarmError
 from farm.model.results import Status
@@ -191,8 +191,7 @@ def clean_up(client: docker.DockerClient, mine: Collection[str], projects: Path)
     faults += [f"left after its release: {name}" for name in _names(client, mine)]
     for run in sorted(mine):
         sweep(client, run)
-    caches = held_caches(client)
-    drop_caches(client, [each for each in caches if Path(each.title).is_relative_to(projects)])
+    remove_caches(projects)
     return faults
 
 

@@ -21,6 +21,7 @@ import docker
 import psutil
 from controller import peak_kib
 from filelock import FileLock, Timeout
+from seen import remove_caches
 
 from farm.bases.debian import ZIG_CACHE
 from farm.engine import images
@@ -191,6 +192,7 @@ class Lab:
         for container in self.client.containers.list(all=True, filters={"label": LABEL}):
             container.remove(force=True, v=True)
         self._remove_volumes({"label": LABEL})
+        remove_caches(self.scratch)
 
     def _remove_volumes(self, filters: Mapping[str, str]) -> None:
         for volume in self.client.volumes.list(filters=dict(filters)):

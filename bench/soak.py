@@ -28,7 +28,7 @@ from typing import Any
 import docker
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 
 from aftermath import (  # noqa: E402
     KILLED,
