@@ -42,6 +42,7 @@ if [ "$(cat ready 2>/dev/null)" != "$generation" ]; then
     tar --create --format=posix --directory="$each" --exclude=./maturin \\
       ${leave:+--exclude="./$leave"} . | tar --extract --directory="$name"
   done
+  rm -f ready
   printf %s "$generation" > ready
 fi
 if [ ! -e sound ]; then
@@ -51,7 +52,8 @@ rm -f sound
 """
 """`ready` is written last: a directory that was only half filled is filled anew. `sound` is there
 where the last build ended well and left cargo's libraries as they were: maturin repairs a wheel's
-library in place, and with it cargo's, which is the same file."""
+library in place, and with it cargo's, which is the same file. Neither is written through a link
+that a build may have put in its place."""
 _READY = """
 generation=$1; shift
 for each; do
@@ -59,7 +61,7 @@ for each; do
 done
 """
 _FORGET = 'for each; do rm -f "$each/ready"; done'
-_APPROVE = 'touch "$1/sound"'
+_APPROVE = 'rm -f "$1/sound"; touch "$1/sound"'
 _MEASURE = 'du --summarize --block-size=1 "$@"'
 _COPY = ("cp", "--archive", "/from/.", "/to")
 
