@@ -244,9 +244,7 @@ def _build(context: Context, order: Order, made: Made) -> Path:
     try:
         fetch(context, _whole(made.report.fetch, order.plan.fetch), context.site("fetch", shared))
         context.emit(JobPhase(job=job.id, phase=Phase.BUILD))
-        target = context.workshop.volume(
-            f"{job.id}-target"
-        )  # empty: nothing is left of other builds
+        target = context.workshop.volume(f"{job.id}-target")  # empty, as for farm build --force
         site = context.site(job.id, shared, target=target)
         return persist(attempt, _how(made, job), stopping=context.workshop.stopping, say=say)
     except FarmError as error:
