@@ -13,6 +13,7 @@ import pytest
 from conftest import Farm
 from seen import containers_seen
 
+from farm.engine.leftovers import RUN_LABEL
 from farm.runs.directory import find_run
 
 pytestmark = pytest.mark.docker
@@ -38,7 +39,8 @@ def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project
         report = farm("build", place, *selectors, "--json").succeeded().json
     (job,) = plan["jobs"]
     build = job["build"]["command"]
-    (built,) = [c["Config"] for c in seen if c["Config"]["Cmd"][:2] == ["maturin", "build"]]
+    mine = [c["Config"] for c in seen if c["Config"]["Labels"].get(RUN_LABEL) == report["run"]]
+    (built,) = [config for config in mine if config["Cmd"][:2] == ["maturin", "build"]]
     assert built["Cmd"] == build["argv"]
     assert built["WorkingDir"] == build["cwd"]
     assert dict(e.split("=", 1) for e in built["Env"]).items() >= build["environment"].items()
