@@ -201,6 +201,7 @@ def test_where_room_is_short_what_other_projects_builds_left_goes(
     """The second engine's disk is smaller than what is to be free."""
     first = project("program")
     second = Path(shutil.copytree(first, tmp_path / "another"))
+    (second / "NOTES").write_text("Its wheel is not in the cache.")
     for place in (first, second):
         status, _, said = Run(place, engine.address).ended()
         assert status == 0, said
