@@ -162,7 +162,7 @@ class Workshop:
         job's it is of. What the environment holds of secrets is not kept.
         """
         lines: list[str] = []
-        volumes = {mount.path: mount.volume for mount in spec.mounts}
+        volumes = {m.path: m.volume for m in spec.mounts if not m.cache}  # that has its own bound
         measure = ("du", "--summarize", "--block-size=1", *volumes)
         with self.container(replace(spec, argv=measure, cwd="/", user="0:0", network=False)) as du:
             du.run(lines.append, on_error_line=lambda _: None)
