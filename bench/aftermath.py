@@ -15,7 +15,8 @@ from controller import Ended, runs
 from sabotage import TARGETS, Round
 from seen import remove_caches
 
-from farm.engine.leftovers import KEPT_LABEL, RUN_LABEL, look, release, sweep
+from farm.engine.build_cache import held_caches
+from farm.engine.leftovers import CACHE_LABEL, KEPT_LABEL, RUN_LABEL, look, release, sweep
 from farm.model.errors import ExitCode, FarmError
 from farm.model.results import Status
 from farm.model.targets import Target
@@ -192,6 +193,8 @@ def clean_up(client: docker.DockerClient, mine: Collection[str], projects: Path)
     for run in sorted(mine):
         sweep(client, run)
     remove_caches(projects)
+    left = (held.title for held in held_caches(client))
+    faults += [f"builds left something: {t}" for t in left if Path(t).is_relative_to(projects)]
     return faults
 
 
@@ -201,9 +204,10 @@ def _ended(client: docker.DockerClient, mine: Collection[str]) -> set[str]:
 
 
 def volumes(client: docker.DockerClient) -> dict[str, str]:
-    """Return every volume of the engine, with the run that it is labelled with."""
+    """Return every volume of the engine, with the run or else the project that it is of."""
     found = client.api.volumes()["Volumes"] or []
-    return {v["Name"]: (v["Labels"] or {}).get(RUN_LABEL, "") for v in found}
+    labels = {volume["Name"]: volume["Labels"] or {} for volume in found}
+    return {n: each.get(RUN_LABEL) or each.get(CACHE_LABEL, "") for n, each in labels.items()}
 
 
 def orphans(mark: Mapping[str, str]) -> list[str]:
