@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
 import termios
@@ -151,6 +152,7 @@ def test_a_shell_on_a_terminal(
     os.write(terminal, b"\x1b[A")  # the arrow up: the last command of the history
     screen.wait_for("maturin build --release")
     os.write(terminal, b"\x03")  # Ctrl-C: not this one
+    screen.wait_for("^C")  # it takes what is typed before it with it
     screen.wait_for(prompt)
     os.write(terminal, b"echo $((6 * 7)); exit 3\r")
     screen.wait_for("42")
@@ -168,7 +170,8 @@ class Screen:
     def wait_for(self, text: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while text not in self._text:
-            assert time.monotonic() < deadline, self._text
+            left = deadline - time.monotonic()
+            assert select.select([self._terminal], [], [], max(left, 0))[0], self._text
             self._text += os.read(self._terminal, 4096).decode(errors="replace")
         self._text = self._text.partition(text)[2]
 
