@@ -19,7 +19,7 @@ from farm.model.secrets import without_secrets
 from farm.runs.cache import user_cache
 from farm.runs.directory import append_result
 from farm.steps.build import build, fewer_jobs
-from farm.steps.context import Context, Log, Shared, Site
+from farm.steps.context import Context, Log, Site
 from farm.steps.publish import publish, sha256
 from farm.steps.retries import persist
 from farm.steps.smoke import check
@@ -49,7 +49,6 @@ class JobRunner:
     """The steps of one run's jobs."""
 
     context: Context
-    shared: Shared
     targets: Targets
     out: Path
     keys: Mapping[str, str]
@@ -124,7 +123,7 @@ class JobRunner:
             progress.attempts += 1
             if progress.site is None:
                 target = self.targets.volumes[job.id]
-                progress.site = context.site(job.id, self.shared, target=target)
+                progress.site = context.site(job.id, self.targets.shared, target=target)
             self.targets.prepare(job.id)
             return build(context, job, how, progress.site, log)
 

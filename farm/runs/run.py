@@ -253,13 +253,11 @@ def _jobs(
 ) -> None:
     """Fetch, and run `jobs`."""
     workshop, plan = context.workshop, order.plan
-    shared = workplace.shared
-    site = context.site("fetch", shared)
+    site = context.site("fetch", workplace.targets.shared)
     fetch(context, plan.fetch, site)
     found.warnings = _warn_of_hybrid(order, context, site)
     runner = JobRunner(
         context=context,
-        shared=shared,
         targets=workplace.targets,
         out=order.request.out,
         keys=keys,

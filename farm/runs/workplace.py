@@ -46,7 +46,6 @@ _KEY = 20
 class Workplace:
     """What the jobs of one run share, and in which order that has them built."""
 
-    shared: Shared
     targets: Targets
     after: Mapping[str, str]
     """By job, the one that has to have been built before."""
@@ -99,7 +98,7 @@ def open_workplace(
         stamps = targets.stamp(request.source, clock(context.workshop.client))
         write_tree(request, tree, stamps.times)
         after = _sow(request, jobs, targets, places, groups, stamps, force=force)
-        yield Workplace(shared=shared, targets=targets, after=after)
+        yield Workplace(targets=targets, after=after)
         if taken:
             _leave(context, cache, targets)
     finally:
