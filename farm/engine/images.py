@@ -1,12 +1,15 @@
 """The farm's images on the engine: which there are, and making those that are missing.
 
 An image's tag and labels say what it was made from, so what is there is found without building
-or asking the network: `find` for today's recipes, `existing` for all. `ensure` makes the rest.
+or asking the network: `find` for today's recipes, `existing` for all. The rest is made: `ensure`
+waits for it, `supply` gives each image once it is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 
 import docker
 from docker.errors import APIError
@@ -14,9 +17,10 @@ from docker.errors import APIError
 from farm.bases.recipes import names_for
 from farm.engine.bake import Oven
 from farm.engine.stock import Book, Image, existing, newest
+from farm.engine.supply import Supply
 from farm.model.events import Emit, Warned
 
-__all__ = ["Image", "ensure", "existing", "find", "names_for", "prune"]
+__all__ = ["Image", "Supply", "ensure", "existing", "find", "names_for", "prune", "supply"]
 
 
 def find(engine: docker.DockerClient, names: Iterable[str]) -> dict[str, Image]:
@@ -52,34 +56,46 @@ def prune(engine: docker.DockerClient, *, emit: Emit) -> tuple[Image, ...]:
     return tuple(removed)
 
 
+@contextmanager
+def supply(
+    engine: docker.DockerClient, names: Iterable[str], *, emit: Emit, upgrade: bool = False
+) -> Iterator[Supply]:
+    """Give the images `names`; those of which the engine has none of today's recipe are made.
+
+    They are made meanwhile, in about the order of `names`; at the end of the block what is being
+    made is waited for, and nothing more begun. With `upgrade`, Debian's archive is asked what
+    there is now, and an image is made anew exactly when what it is made from has changed. Raises
+    SurroundingsError with a remedy, also when an image is asked for that could not be made.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    there = {} if upgrade else find(engine, wanted)
+    with ExitStack() as stack:
+        if len(there) == len(wanted):
+            found = _at_hand(there)
+        else:
+            from farm.engine.making import Making  # noqa: PLC0415  (what is there needs no buildx)
+
+            found = stack.enter_context(Making(engine, emit).supply(wanted, upgrade=upgrade))
+        for gap, lacking in found.gaps.items():
+            emit(
+                Warned(
+                    text=f"{', '.join(lacking)} made without {gap}; "
+                    "farm images build --upgrade looks for it again"
+                )
+            )
+        yield found
+
+
 def ensure(
     engine: docker.DockerClient, names: Iterable[str], *, emit: Emit, upgrade: bool = False
 ) -> dict[str, Image]:
-    """Return the images `names`, made first where the engine has none of today's recipe.
-
-    With `upgrade`, Debian's archive is asked what there is now, and an image is made anew
-    exactly when what it is made from has changed. Raises SurroundingsError with a remedy.
-    """
-    names = tuple(names)
-    there = {} if upgrade else find(engine, names)
-    if len(there) < len(set(names)):
-        from farm.engine.making import Making  # noqa: PLC0415  (what is there needs no buildx)
-
-        there = Making(engine, emit).make(names, upgrade=upgrade)
-    _warn_of_gaps(there.values(), emit)
-    return there
+    """Return the images `names`, once all are there; else as `supply`."""
+    with supply(engine, names, emit=emit, upgrade=upgrade) as found:
+        return dict(found)
 
 
-def _warn_of_gaps(images: Iterable[Image], emit: Emit) -> None:
-    """Say which interpreters the images were made without, each gap once."""
-    gaps: dict[str, list[str]] = {}
-    for image in images:
-        if image.left_out:
-            gaps.setdefault(image.left_out, []).append(image.name)
-    for gap, names in gaps.items():
-        emit(
-            Warned(
-                text=f"{', '.join(names)} made without {gap}; "
-                "farm images build --upgrade looks for it again"
-            )
-        )
+def _at_hand(there: Mapping[str, Image]) -> Supply:
+    coming: dict[str, Future[Image]] = {name: Future() for name in there}
+    for name, future in coming.items():
+        future.set_result(there[name])
+    return Supply(labels={name: image.labels for name, image in there.items()}, coming=coming)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import docker
@@ -30,6 +31,7 @@ from farm.engine.stock import (
     existing,
     newest,
 )
+from farm.engine.supply import Supply
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Event, ImageProgress, Note, Warned
 
@@ -45,27 +47,44 @@ class Making:
         self.book = Book.read(engine)
         self.oven = Oven(engine)
         self._emit, self._lock = emit, threading.Lock()
-        self.made: dict[str, Image] = {}
-        """The images that this making uses, also those that were there."""
-        self.bytes = 0
+        self._slots = threading.Semaphore(_SIDE_BY_SIDE)
+        self._stopping = threading.Event()
+        self._orders: dict[str, Order] = {}
+        """What is looked at, by name."""
+        self._coming: dict[str, Future[Image]] = {}
+        """What this making uses: images that were there, and all of the orders."""
+        self._bytes = 0
 
-    def make(self, names: Iterable[str], *, upgrade: bool) -> dict[str, Image]:
-        """Make `names` and what they are made from; return `names`."""
+    @contextmanager
+    def supply(self, names: Sequence[str], *, upgrade: bool) -> Iterator[Supply]:
+        """Give `names`, which are made meanwhile with all that they are made from.
+
+        At the end of the block nothing more is begun, and what is being baked is waited for.
+        Raises SurroundingsError when Debian's archive does not have what they need.
+        """
         todo = self._todo(names, upgrade=upgrade)
-        try:
-            self._make_all(todo)
-        finally:
-            self.oven.sweep()
-        if self.bytes:
-            self.emit(Note(text=f"downloaded {self.bytes / 1e6:,.0f} MB for the images"))
-        return {name: self.made[name] for name in names}
-
-    def _make_all(self, todo: Sequence[Recipe]) -> None:
-        if SEED in {recipe.name for recipe in todo}:
-            self._make_seed()
         rest = tuple(recipe for recipe in todo if recipe.name != SEED)
-        resolved = self._resolve(rest)
-        self._make_side_by_side(rest, resolved)
+        try:
+            if len(rest) < len(todo):
+                self._make_seed()
+            resolved = self._resolve(rest)
+        except BaseException:
+            self.oven.sweep()
+            raise
+        with ThreadPoolExecutor(len(rest) + 1) as pool:
+            for recipe in rest:  # parents come first
+                self._orders[recipe.name] = self._order(recipe, resolved)
+            for recipe in rest:
+                size = _size(recipe, resolved)
+                self._coming[recipe.name] = pool.submit(self._make, recipe.name, size)
+            pool.submit(self._conclude)
+            try:
+                yield Supply(
+                    labels={name: self._labels(name) for name in names},
+                    coming={name: self._coming[name] for name in names},
+                )
+            finally:
+                self._stopping.set()
 
     def emit(self, event: Event) -> None:
         """Emit from any thread, one at a time."""
@@ -80,7 +99,7 @@ class Making:
         def add(recipe: Recipe) -> None:
             image = newest(there, recipe.name, self.book.hashes[recipe.name])
             if image is not None and not upgrade:
-                self.made[recipe.name] = image
+                self._take(image)
                 return
             for _, parent in recipe.parents:
                 if parent not in todo:
@@ -92,60 +111,62 @@ class Making:
                 add(recipe)
         return tuple(todo.values())
 
+    def _take(self, image: Image) -> None:
+        """Use an image that is there."""
+        self._coming[image.name] = Future()
+        self._coming[image.name].set_result(image)
+
     def _make_seed(self) -> None:
         recipe = self.book.recipes[SEED]
         self.progress(SEED, "looking at the archive")
         packages = simulate_seed(recipe)
         inputs = inputs_hash(self.book.hashes[SEED], {}, {"seed": packages})
-        self._take_or_bake(recipe, inputs, {}, self.oven.bake_seed, _spoken(recipe, {}))
+        order = self._ordered(recipe, inputs, {}, _spoken(recipe, {}))
+        image = self._by_reference(order)
+        if image is None:
+            self.oven.bake_seed(order, lambda line: self.progress(SEED, line))
+            image = self._made(order)
+        self._take(image)
+        self.progress(SEED, "ready", done=True)
 
     def _resolve(self, rest: tuple[Recipe, ...]) -> Resolved:
         """Ask the archive once, for all needs of `rest`."""
         if not rest:
             return Resolved(packages={}, lost={})
         text = self.oven.resolve(
-            self.made[SEED].reference, request(rest), lambda line: self.progress("archive", line)
+            self._reference(SEED), request(rest), lambda line: self.progress("archive", line)
         )
         resolved = answer(text)
         self.progress("archive", "resolved", done=True)
-        self.bytes += resolved.index_bytes
+        self._bytes += resolved.index_bytes
         for text, places in resolved.second_choices().items():
             self.emit(Warned(text=f"{' '.join(places)}: {text}"))
         _refuse_lost(rest, resolved)
         return resolved
 
-    def _make_side_by_side(self, recipes: Iterable[Recipe], resolved: Resolved) -> None:
-        """Make each image as soon as its parents are there; the first fault ends it."""
-        waiting = {recipe.name: recipe for recipe in recipes}
-        running: dict[Future[None], str] = {}
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            while waiting or running:
-                for recipe in [r for r in waiting.values() if self._has_parents_of(r)]:
-                    del waiting[recipe.name]
-                    running[pool.submit(self._make_one, recipe, resolved)] = recipe.name
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    del running[future]
-                    future.result()
-
-    def _has_parents_of(self, recipe: Recipe) -> bool:
-        return all(name in self.made for _, name in recipe.parents)
-
-    def _make_one(self, recipe: Recipe, resolved: Resolved) -> None:
+    def _order(self, recipe: Recipe, resolved: Resolved) -> Order:
+        """Return what is baked for `recipe`, whose parents are there or ordered."""
         packages = resolved.of(recipe.name)
-        parents = {name: self.made[name].inputs for _, name in recipe.parents}
+        parents = {name: self._labels(name)[INPUTS] for _, name in recipe.parents}
         identities = {slot: sorted(p.identity for p in there) for slot, there in packages.items()}
         inputs = inputs_hash(self.book.hashes[recipe.name], parents, identities)
-        labels = self._told(recipe, resolved)
-        size = sum(p.size for there in packages.values() for p in there)
-        size += sum(pin.size for pin in recipe.pins)
+        told = self._told(recipe, resolved)
+        return self._ordered(recipe, inputs, told, _spoken(recipe, packages))
 
-        def bake(order: Order, say: Callable[[str], None]) -> None:
-            self.oven.bake(order, say)
-            with self._lock:
-                self.bytes += size
-
-        self._take_or_bake(recipe, inputs, labels, bake, _spoken(recipe, packages))
+    def _ordered(self, recipe: Recipe, inputs: str, told: Mapping[str, str], spoken: str) -> Order:
+        return Order(
+            recipe=recipe,
+            reference=f"farm/{recipe.name}:{inputs[:16]}",
+            labels={
+                LABEL: "1",
+                NAME: recipe.name,
+                RECIPE: self.book.hashes[recipe.name],
+                INPUTS: inputs,
+                **told,
+            },
+            parents={argument: self._reference(name) for argument, name in recipe.parents},
+            inputs=spoken,
+        )
 
     def _told(self, recipe: Recipe, resolved: Resolved) -> dict[str, str]:
         """Return the labels that say what is inside, its parents' among them."""
@@ -153,52 +174,73 @@ class Making:
             key: value
             for argument, name in recipe.parents
             if argument != "NATIVE"  # helps to make the image, and leaves nothing in it
-            for key, value in self.made[name].labels.items()
+            for key, value in self._labels(name).items()
             if key.startswith(VERSION) or key in {INTERPRETERS, LEFT_OUT}
         }
         versions = resolved.versions(recipe) | {pin.project: pin.version for pin in recipe.pins}
         labels |= {f"{VERSION}{tool}": version for tool, version in versions.items()}
         return labels | _interpreters_told(recipe, resolved)
 
-    def _take_or_bake(
-        self,
-        recipe: Recipe,
-        inputs: str,
-        labels: Mapping[str, str],
-        bake: Callable[[Order, Callable[[str], None]], None],
-        text: str,
-    ) -> None:
-        """Use the image of exactly these inputs, or bake it."""
-        reference = f"farm/{recipe.name}:{inputs[:16]}"
-        if (image := self._by_reference(recipe.name, reference)) is None:
-            order = Order(
-                recipe=recipe,
-                reference=reference,
-                labels={
-                    LABEL: "1",
-                    NAME: recipe.name,
-                    RECIPE: self.book.hashes[recipe.name],
-                    INPUTS: inputs,
-                    **labels,
-                },
-                parents={arg: self.made[name].reference for arg, name in recipe.parents},
-                inputs=text,
-            )
-            self.progress(recipe.name, "starting")
-            bake(order, lambda line: self.progress(recipe.name, line))
-            image = self._by_reference(recipe.name, reference)
-        if image is None:
-            raise SurroundingsError(f"the engine has no {reference}, though it was just made")
-        self.made[recipe.name] = image
-        self.progress(recipe.name, "ready", done=True)
+    def _labels(self, name: str) -> Mapping[str, str]:
+        order = self._orders.get(name)
+        return order.labels if order else self._coming[name].result().labels
 
-    def _by_reference(self, name: str, reference: str) -> Image | None:
+    def _reference(self, name: str) -> str:
+        order = self._orders.get(name)
+        return order.reference if order else self._coming[name].result().reference
+
+    def _make(self, name: str, size: int) -> Image:
+        """Return the image of an order, baked where it is not there, once its parents are.
+
+        What it is made from are `size` bytes to download.
+        """
+        order = self._orders[name]
+        for _, parent in order.recipe.parents:
+            self._coming[parent].result()
+        image = self._by_reference(order)
+        if image is None:
+            with self._slots:
+                if self._stopping.is_set():
+                    raise SurroundingsError(f"the image {name} was not made: the run ended before")
+                self.progress(name, "starting")
+                try:
+                    self.oven.bake(order, lambda line: self.progress(name, line))
+                except SurroundingsError:
+                    self.progress(name, "could not be made", done=True)
+                    raise
+            with self._lock:
+                self._bytes += size
+            image = self._made(order)
+        self.progress(name, "ready", done=True)
+        return image
+
+    def _conclude(self) -> None:
+        """Once nothing is baked any more, clean up and say how much was downloaded."""
+        wait(self._coming.values())
+        self.oven.sweep()
+        if self._bytes:
+            self.emit(Note(text=f"downloaded {self._bytes / 1e6:,.0f} MB for the images"))
+
+    def _made(self, order: Order) -> Image:
+        """Return the image that was just baked."""
+        image = self._by_reference(order)
+        if image is None:
+            raise SurroundingsError(f"the engine has no {order.reference}, though it was just made")
+        return image
+
+    def _by_reference(self, order: Order) -> Image | None:
         there = existing(self.engine)
-        return next((i for i in there if i.name == name and i.reference == reference), None)
+        return next((i for i in there if i.reference == order.reference), None)
 
     def progress(self, image: str, text: str, *, done: bool = False) -> None:
         """Emit how far an image is."""
         self.emit(ImageProgress(image=image, text=text, done=done))
+
+
+def _size(recipe: Recipe, resolved: Resolved) -> int:
+    """Return the bytes that are downloaded for an image."""
+    packages = resolved.of(recipe.name).values()
+    return sum(p.size for there in packages for p in there) + sum(pin.size for pin in recipe.pins)
 
 
 def _interpreters_told(recipe: Recipe, resolved: Resolved) -> dict[str, str]:

@@ -88,6 +88,11 @@ class Job:
             commands += [*check.prepare, *check.run]
         return tuple(commands)
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The short names of the images that its commands run in, each once."""
+        return tuple(dict.fromkeys(command.image for command in self.commands))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -108,5 +113,10 @@ class Plan:
     @property
     def images(self) -> tuple[str, ...]:
         """The short names of the images that the plan's commands run in, each once."""
-        commands = chain(self.fetch, *(job.commands for job in self.jobs))
-        return tuple(dict.fromkeys(command.image for command in commands))
+        names = chain((command.image for command in self.fetch), *(j.images for j in self.jobs))
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def foreign(self) -> tuple[Arch, ...]:
+        """The architectures of the jobs that are not the engine's own."""
+        return tuple(sorted({job.target.arch for job in self.jobs} - {self.engine_arch}))

@@ -110,7 +110,9 @@ class Limits(_Table):
     """What one container may use."""
 
     memory_gib: Annotated[float, Field(ge=0, le=_MOST, strict=True)] = 0
-    """Memory in GiB; 0 leaves it to the farm: all of the engine's but a gibibyte."""
+    """Memory in GiB; 0 leaves it to the farm: all of the engine's but a gibibyte, shared out
+    between the builds under way. A build that runs out of its part is tried again alone, with all
+    of it."""
     cpus: Annotated[float, Field(ge=0, le=_MOST, strict=True)] = 0
     """CPUs; 0 is all of the engine's."""
     pids: Annotated[int, Field(gt=0, le=_MOST_PIDS, strict=True)] = 4096

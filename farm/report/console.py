@@ -24,6 +24,7 @@ from farm.report.words import duration, short
 
 _OF_PROGRAMS = (Phase.BUILD, Phase.CHECK)
 """The phases whose failures are told by the output of a program."""
+_IMAGE = "image"
 _IMAGE_LINE_SECONDS = 10.0
 _GROUP_LINES = 2000
 _COMMAND = re.compile(r"(\n\s*)::")
@@ -82,7 +83,7 @@ class Progress:
         self._github = github.active()
         self._live = self._can_be_live() if live is None else live
         self._asides: dict[str, Row] = {}
-        """What comes before any job: images, the fetch."""
+        """What is no job: the fetch before them, and images, which may be made beside them."""
         self._jobs: dict[str, _Job] = {}
         self._spoke: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -136,7 +137,7 @@ class Progress:
 
     def _image(self, event: ImageProgress) -> list[Text]:
         now = time.monotonic()
-        row = self._asides.setdefault(event.image, Row(phase="image", since=now))
+        row = self._asides.setdefault(event.image, Row(phase=_IMAGE, since=now))
         row.text = plain(event.text)
         if event.done:
             del self._asides[event.image]
@@ -150,7 +151,7 @@ class Progress:
         return [Text(f"image {event.image}: {row.text}")]
 
     def _phase(self, event: JobPhase) -> list[Text]:
-        self._asides.clear()
+        self._asides = {name: row for name, row in self._asides.items() if row.phase == _IMAGE}
         job, now = self._job(event.job), time.monotonic()
         if job.phase == Phase.WAITING:
             job.since = now

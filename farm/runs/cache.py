@@ -21,7 +21,6 @@ from platformdirs import user_cache_path
 from pydantic import ValidationError
 
 import farm
-from farm.engine.images import Image
 from farm.model.adapters import adapter
 from farm.model.plan import Job, Plan
 from farm.model.results import JobResult, Status, WheelFacts
@@ -159,22 +158,24 @@ def user_cache() -> Cache:
     return Cache(directory=user_cache_path("farm") / "wheels")
 
 
-def wheel_keys(request: Request, plan: Plan, images: Mapping[str, Image]) -> dict[str, str]:
+def wheel_keys(request: Request, plan: Plan, inputs: Mapping[str, str]) -> dict[str, str]:
     """Return, by job, the name of its entry: the hash of all that goes into its wheel.
+
+    `inputs` has, by image, the hash of what it is made from.
 
     That is the source with its lock, every command with its environment, what the images were
     made from, the settings of the check, and the farm's own version; where something is installed
     for the job, also the package indexes that the user's environment names, less passwords.
     """
     digest = request.source.digest
-    return {job.id: _key(request, plan, job, images, digest) for job in plan.jobs}
+    return {job.id: _key(request, plan, job, inputs, digest) for job in plan.jobs}
 
 
-def _key(request: Request, plan: Plan, job: Job, images: Mapping[str, Image], digest: str) -> str:
+def _key(request: Request, plan: Plan, job: Job, inputs: Mapping[str, str], digest: str) -> str:
     if not request.smoke:
         job = replace(job, checks=())
     installs = any(command.network for command in job.commands)
-    inputs = {
+    whole = {
         "format": _FORMAT,
         "farm": farm.__version__,
         "source": digest,
@@ -183,10 +184,10 @@ def _key(request: Request, plan: Plan, job: Job, images: Mapping[str, Image], di
         "fetch": tuple(replace(c, argv=_untargeted(c.argv)) for c in plan.fetch),
         "job": job,
         "smoke": request.settings.smoke.model_dump(mode="json") if request.smoke else None,
-        "images": {name: images[name].inputs for name in replace(plan, jobs=(job,)).images},
+        "images": {name: inputs[name] for name in replace(plan, jobs=(job,)).images},
         "indexes": _indexes() if installs else {},
     }
-    return hashlib.sha256(canonical(inputs).encode()).hexdigest()
+    return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 
 def _untargeted(argv: Sequence[str]) -> tuple[str, ...]:

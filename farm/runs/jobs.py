@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from farm.model.results import CheckResult, JobResult, Status, WheelFacts
 from farm.model.secrets import without_secrets
 from farm.runs.cache import user_cache
 from farm.runs.directory import append_result
+from farm.runs.memory import Turns
 from farm.steps.build import build, fewer_jobs
 from farm.steps.context import Context, Log, Site
 from farm.steps.publish import publish, sha256
@@ -45,6 +46,15 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """How a build is tried."""
+
+    how: Build
+    alone: bool = False
+    """While no other build is under way, and with all of the memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobRunner:
     """The steps of one run's jobs."""
 
@@ -54,6 +64,7 @@ class JobRunner:
     keys: Mapping[str, str]
     """By job, what its wheel is called in the cache; empty where nothing is cached."""
     smoke: bool = True
+    turns: Turns = field(default_factory=Turns)
 
     def build(self, job: Job) -> Progress | JobResult:
         """Compile; what failed may be tried again, as it was or as the settings say."""
@@ -116,28 +127,36 @@ class JobRunner:
 
     def _build(self, progress: Progress, log: Log) -> Path:
         """Build as `progress.how` says; that and `attempts` tell of the last attempt."""
-        job, context = progress.job, self.context
 
-        def attempt(how: Build) -> Path:
-            progress.how = how
+        def attempt(attempt: _Attempt) -> Path:
+            progress.how = attempt.how
             progress.attempts += 1
-            if progress.site is None:
-                target = self.targets.volumes[job.id]
-                progress.site = context.site(job.id, self.targets.shared, target=target)
-            self.targets.prepare(job.id)
-            return build(context, job, how, progress.site, log)
+            context = self.context
+            if attempt.alone:
+                log("waiting until no other build is under way: this one gets all of the memory")
+                context = replace(context, memory=context.memory_alone)
+            with self.turns.turn(alone=attempt.alone):
+                return self._compile(progress, context, log)
 
         def say(text: str) -> None:
             log(text)
-            context.emit(Warned(text=text, job=job.id))
+            self.context.emit(Warned(text=text, job=progress.job.id))
 
         return persist(
             attempt,
-            progress.how,
-            stopping=context.workshop.stopping,
+            _Attempt(how=progress.how),
+            stopping=self.context.workshop.stopping,
             say=say,
-            again=partial(fewer_jobs, cpus=context.cpus),
+            again=partial(_again, context=self.context),
         )
+
+    def _compile(self, progress: Progress, context: Context, log: Log) -> Path:
+        job = progress.job
+        if progress.site is None:
+            target = self.targets.volumes[job.id]
+            progress.site = context.site(job.id, self.targets.shared, target=target)
+        self.targets.prepare(job.id)
+        return build(context, job, progress.how, progress.site, log)
 
     def _leave(self, progress: Progress, *, keep: bool) -> None:
         """Keep the job's volumes for who wants to enter it, or remove its own.
@@ -219,7 +238,7 @@ class JobRunner:
             linker=progress.how.linker,
             command=without_secrets(progress.how.command),
             prepare=without_secrets(progress.how.prepare),
-            image=self.context.images[progress.how.command.image].id,
+            image=self._image(progress.how.command.image),
             log=str(self.context.log_path(progress.job.id)),
             seconds=progress.seconds,
             phase=progress.phase if status is Status.FAILED else "",
@@ -234,8 +253,27 @@ class JobRunner:
         append_result(self.context.directory, result)
         return result
 
+    def _image(self, name: str) -> str:
+        """Return the id of an image, empty where it could not be made: the job failed for that."""
+        try:
+            return self.context.images[name].id
+        except FarmError:
+            return ""
+
     def _say(self, job: Job, phase: Phase, text: str = "", *, log: str = "") -> None:
         self.context.emit(JobPhase(job=job.id, phase=phase, text=text, log=log))
+
+
+def _again(before: _Attempt, error: FarmError, *, context: Context) -> _Attempt | None:
+    """Return how to try again after `error`, or None if that is of no use.
+
+    What ran out of its part of the memory gets all of it, and so its compile jobs may stay one.
+    """
+    alone = error.cause is Cause.MEMORY and context.memory < context.memory_alone
+    how = fewer_jobs(before.how, error, cpus=context.cpus)
+    if how is None and alone and not before.alone:
+        how = before.how
+    return None if how is None else _Attempt(how=how, alone=alone or before.alone)
 
 
 def skipped(job: Job, why: str) -> JobResult:

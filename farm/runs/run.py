@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import requests
 from docker.errors import APIError
 
 import farm
+from farm.doctor.foreign import tools_of
 from farm.engine import images
 from farm.engine.connection import version
 from farm.engine.containers import Workshop, open_workshop
-from farm.engine.images import Image
+from farm.engine.images import Image, Supply
 from farm.engine.leftovers import enforce_quota, reap
 from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
@@ -73,7 +75,7 @@ class Outcome:
 class _Found:
     """What a run has learned by now; what an interrupted one reports."""
 
-    images: Mapping[str, Image] = field(default_factory=dict)
+    images: Supply = field(default_factory=lambda: Supply(labels={}, coming={}))
     emulation: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     results: tuple[JobResult, ...] = ()
@@ -133,28 +135,26 @@ def _go(
     directory: Path,
     options: Options,
 ) -> None:
-    """Make the images, take what is cached, and build the rest in a workshop."""
+    """Take what is cached, and build the rest in a workshop; make the images meanwhile."""
     request, plan = order.request, order.plan
-    found.images = images.ensure(client, plan.images, emit=emit)
-    _clean_up(order, client, emit)
-    keys = {} if request.settings.network else wheel_keys(request, plan, found.images)
-    if not options.force:
-        found.results = _take_cached(order, keys, directory, emit)
-    cached = {result.job for result in found.results}
-    jobs = tuple(job for job in plan.jobs if job.id not in cached)
-    if not jobs:
-        return
-    foreign = {job.target.arch for job in jobs} - {plan.engine_arch}
-    found.emulation = require_emulation(client, foreign, emit)
-    native = found.images[f"builder-{plan.engine_arch}"].id
-    with open_workshop(client, directory.name, native) as workshop:
-        context = make_context(order, workshop, found.images, directory, emit, keep=options.keep)
-        tree = directory / TREE
-        try:
-            with open_workplace(order, jobs, context, tree, force=options.force) as workplace:
-                _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
-        finally:
-            tree.unlink(missing_ok=True)
+    tools = tools_of(plan.foreign)
+    with images.supply(client, (*tools, *plan.images), emit=emit) as supply:
+        found.images = supply
+        _clean_up(order, client, emit)
+        keys = {} if request.settings.network else wheel_keys(request, plan, supply.inputs)
+        if not options.force:
+            found.results = _take_cached(order, keys, directory, emit)
+        cached = {result.job for result in found.results}
+        jobs = tuple(job for job in plan.jobs if job.id not in cached)
+        if not jobs:
+            return
+        wait(supply.awaited(tools))
+        foreign = {job.target.arch for job in jobs} - {plan.engine_arch}
+        found.emulation = require_emulation(client, foreign, emit)
+        native = supply[f"builder-{plan.engine_arch}"].id
+        with open_workshop(client, directory.name, native) as workshop:
+            context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
+            _build(order, jobs, context, found, keys, options)
     _make_room(client, request.settings, emit)
 
 
@@ -215,7 +215,7 @@ def make_context(
     there, cpus = workshop.default_limits()
     limits = order.request.settings.limits
     memory = int(limits.memory_gib * _GIB)
-    builders = side_by_side(cpus)
+    builders = max(1, min(side_by_side(cpus), len(order.plan.jobs)))
     if memory:
         builders = max(1, min(builders, there // memory))
     return Context(
@@ -239,6 +239,23 @@ def side_by_side(cpus: float) -> int:
     The memory is shared out between them.
     """
     return max(1, min(int(cpus), 2 + int(cpus) // 8))
+
+
+def _build(
+    order: Order,
+    jobs: tuple[Job, ...],
+    context: Context,
+    found: _Found,
+    keys: Mapping[str, str],
+    options: Options,
+) -> None:
+    """Run `jobs` in the project's workplace."""
+    tree, inputs = context.directory / TREE, found.images.inputs
+    try:
+        with open_workplace(order, jobs, context, inputs, tree, force=options.force) as workplace:
+            _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
+    finally:
+        tree.unlink(missing_ok=True)
 
 
 def _jobs(
@@ -278,6 +295,7 @@ def _jobs(
     schedule = Schedule(
         builders=context.builders,
         after=workplace.after,
+        awaited={job.id: found.images.awaited(job.images) for job in jobs},
         seconds=earlier_seconds(order.request.project.root),
         fail_fast=fail_fast,
     )
@@ -321,7 +339,8 @@ def _report(
         emulation=found.emulation,
         images={
             name: {"id": image.id, "tag": image.reference, "inputs": image.inputs, **image.versions}
-            for name, image in found.images.items()
+            for name, image in found.images.there().items()
+            if name in plan.images
         },
         jobs=tuple(results.get(job.id) or skipped(job, why) for job in plan.jobs),
         fetch=without_secrets(plan.fetch),

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from farm.model.plan import Job
 from farm.model.results import JobResult, Status
@@ -43,6 +43,8 @@ class Schedule:
     """How many finishes are."""
     after: Mapping[str, str] = field(default_factory=dict)
     """By job, the one whose build has to have ended before, well or not."""
+    awaited: Mapping[str, Sequence[Future[Any]]] = field(default_factory=dict)
+    """By job, what else has to have ended before."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long builds took earlier: the longest start first. One not known counts as long."""
     fail_fast: bool = False
@@ -81,7 +83,9 @@ class _Run(Generic[Built]):
         self._schedule = schedule
         self._turns = _in_order(jobs, schedule)
         self._builds: dict[str, Future[Future[JobResult] | JobResult]] = {}
-        self._stopping = threading.Event()
+        self._stopping: Future[None] = Future()
+        """Done once nothing more is to start."""
+        self._lock = threading.Lock()
 
     def to_the_end(self) -> bool:
         """Start one job after the other and wait for all; tell whether Ctrl-C came."""
@@ -95,9 +99,11 @@ class _Run(Generic[Built]):
 
     def stop(self, why: str) -> None:
         """Start nothing more, and end what runs, once."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            self._work.stop(why)
+        with self._lock:
+            if self._stopping.done():
+                return
+            self._stopping.set_result(None)
+        self._work.stop(why)
 
     def results(self) -> tuple[JobResult, ...]:
         """Return what came of the jobs, all of which have ended."""
@@ -107,7 +113,9 @@ class _Run(Generic[Built]):
         while len(self._builds) < len(self._jobs):
             for job in self._startable():
                 self._builds[job.id] = self.building.submit(self._first_half, job)
-            wait(self._running(), return_when=FIRST_COMPLETED)
+            awaited = (*self._running(), *self._expected())
+            if not self._startable():  # nor was anything done before that was asked
+                wait(awaited, return_when=FIRST_COMPLETED)
         for build in tuple(self._builds.values()):
             _result(build)
 
@@ -119,13 +127,25 @@ class _Run(Generic[Built]):
 
     def _may_start(self, job: Job) -> bool:
         first = self._schedule.after.get(job.id)
-        return first is None or (first in self._builds and self._builds[first].done())
+        if first is not None and not (first in self._builds and self._builds[first].done()):
+            return False
+        return self._stopping.done() or not self._missing(job)
+
+    def _missing(self, job: Job) -> list[Future[Any]]:
+        return [each for each in self._schedule.awaited.get(job.id, ()) if not each.done()]
+
+    def _expected(self) -> list[Future[Any]]:
+        """Return what jobs that have not started wait for, but other jobs."""
+        if self._stopping.done():
+            return []
+        waiting = (job for job in self._jobs if job.id not in self._builds)
+        return [self._stopping, *(each for job in waiting for each in self._missing(job))]
 
     def _running(self) -> list[Future[Future[JobResult] | JobResult]]:
         return [build for build in self._builds.values() if not build.done()]
 
     def _first_half(self, job: Job) -> Future[JobResult] | JobResult:
-        if self._stopping.is_set():
+        if self._stopping.done():
             return self._work.skipped(job)
         built = self._work.build(job)
         if isinstance(built, JobResult):

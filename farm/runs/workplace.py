@@ -19,7 +19,6 @@ from farm.bases.recipes import digest
 from farm.engine.build_cache import BuildCache, beyond, drop_caches, enough, held_caches
 from farm.engine.connection import facts
 from farm.engine.containers import Cancelled
-from farm.engine.images import Image
 from farm.engine.leftovers import clock
 from farm.model.errors import SurroundingsError
 from farm.model.events import Note, Warned
@@ -53,12 +52,19 @@ class Workplace:
 
 @contextmanager
 def open_workplace(
-    order: Order, jobs: Sequence[Job], context: Context, tree: Path, *, force: bool
+    order: Order,
+    jobs: Sequence[Job],
+    context: Context,
+    inputs: Mapping[str, str],
+    tree: Path,
+    *,
+    force: bool,
 ) -> Iterator[Workplace]:
     """Give the workplace of `jobs`, and write the source for them to `tree`.
 
-    With `force` they find no target directory of earlier runs. Raises UsageError when a file of
-    the project can't be read, SurroundingsError when the engine or this machine can't.
+    `inputs` has the hash of what each image is made from. With `force` they find no target
+    directory of earlier runs. Raises UsageError when a file of the project can't be read,
+    SurroundingsError when the engine or this machine can't.
     """
     request = order.request
     cache = BuildCache(
@@ -75,11 +81,11 @@ def open_workplace(
             Note(text=f"{reason}: this run's builds begin with nothing, and leave nothing")
         )
     volume: Callable[[str, str], str] = cache.volume if taken else _own(context)
-    places = {job.id: _place(job, context, volume) for job in jobs}
+    places = {job.id: _place(job, context, inputs, volume) for job in jobs}
     shared = Shared(
         tree=tree,
         cargo=volume("cargo", ""),
-        linker=volume(f"linker-{_inputs(context, (context.builder,))}", ""),
+        linker=volume(f"linker-{_short(inputs, (context.builder,))}", ""),
         cache=cache.key if taken else "",
     )
     groups = cache.groups() if taken else {}
@@ -156,12 +162,16 @@ def _own(context: Context) -> Callable[[str, str], str]:
     return lambda purpose, _: context.workshop.volume(purpose)
 
 
-def _place(job: Job, context: Context, volume: Callable[[str, str], str]) -> Place:
+def _place(
+    job: Job, context: Context, inputs: Mapping[str, str], volume: Callable[[str, str], str]
+) -> Place:
     build, native = job.build, context.engine_arch
     images = tuple(how.command.image for how in (build, job.fallback) if how is not None)
-    group = _group(context, job.target.arch, build.mode, images)
+    group = _group(job.target.arch, build.mode, _short(inputs, images))
     hybrid = build.mode is Mode.HYBRID
-    host = _group(context, native, Mode.NATIVE, (context.builder,)) if hybrid else group
+    host = group
+    if hybrid:
+        host = _group(native, Mode.NATIVE, _short(inputs, (context.builder,)))
     return Place(
         volume=volume(f"{job.id}-{digest(group)[:_SHORT]}", group),
         group=group,
@@ -170,13 +180,12 @@ def _place(job: Job, context: Context, volume: Callable[[str, str], str]) -> Pla
     )
 
 
-def _group(context: Context, arch: Arch, mode: Mode, images: Sequence[str]) -> str:
-    return f"{arch}-{mode}-{_inputs(context, images)}"
+def _group(arch: Arch, mode: Mode, inputs: str) -> str:
+    return f"{arch}-{mode}-{inputs}"
 
 
-def _inputs(context: Context, images: Sequence[str]) -> str:
-    found: list[Image] = [context.images[name] for name in images]
-    return digest([image.inputs for image in found])[:_SHORT]
+def _short(inputs: Mapping[str, str], images: Sequence[str]) -> str:
+    return digest([inputs[name] for name in images])[:_SHORT]
 
 
 def _sow(

@@ -102,13 +102,18 @@ class Context:
     """The run's own directory on this machine: logs, rejected wheels, the report."""
     settings: Settings
     memory: int
-    """Bytes that one container may use."""
+    """Bytes that one container may use, while as many as there are `builders` do."""
     cpus: float
     emit: Emit
     builders: int = 1
     """How many builds are under way at once."""
     keep: bool = False
     """Keep the volumes of every job, not only of those that fail."""
+
+    @property
+    def memory_alone(self) -> int:
+        """Bytes that a build may use while no other is under way."""
+        return self.memory if self.settings.limits.memory_gib else self.memory * self.builders
 
     @property
     def builder(self) -> str:

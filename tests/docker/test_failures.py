@@ -8,11 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from conftest import Farm
 from relay import Relay
 
+from farm.engine.containers import Workshop
 from farm.model.failures import Cause
+from farm.model.results import Status
+from farm.runs.planner import Selectors, prepare, read_request
+from farm.runs.run import Options, execute
 
 pytestmark = pytest.mark.docker
 
@@ -141,3 +146,23 @@ def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:
         assert time.monotonic() < until
         time.sleep(0.1)
     return value
+
+
+def test_builds_that_ran_out_of_their_part_of_the_memory_get_all_of_it_alone(
+    project: Project, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On an engine of 3 GiB, as far as the farm knows: two builds have a half each."""
+    monkeypatch.setattr(Workshop, "default_limits", lambda _: (3 << 30, 2.0))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = project("tiny")
+    (place / "build.rs").write_text(EATS_MEMORY)
+    selectors = Selectors(arches=("native",), pythons=("3.13", "3.14"))
+    order = prepare(read_request(place, selectors, smoke=False), client)
+    report = execute(order, client, lambda _: None, Options()).report
+    assert [job.status for job in report.jobs] == [Status.BUILT, Status.BUILT]
+    first, second = report.jobs
+    assert first.attempts == 2
+    assert second.attempts in {1, 2}  # it may find the answer of the first one's build script
+    log = Path(first.log).read_text(encoding="utf-8")
+    assert f"attempt 1 of 3 failed ({Cause.MEMORY}" in log
+    assert "this one gets all of the memory" in log

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
+from conftest import Farm
 from docker.models.containers import Container
 
 from farm.bases import debian
@@ -228,6 +229,29 @@ def test_nothing_is_left_of_the_building_but_images(
     Oven(engine).sweep()
     left = {record.of for record in Oven(engine).cache() if not record.shared}
     assert not [step for step in left if "/farm/make.py" in step or "/farm/common/" in step]
+
+
+@pytest.mark.slow
+def test_jobs_begin_while_images_that_others_need_are_made(
+    engine: docker.DockerClient,
+    stock: dict[str, images.Image],
+    farm: Farm,
+    project: Callable[[str], Path],
+) -> None:
+    names = ("builder-aarch64", "check-aarch64")
+    for name in names:
+        for each in images.existing(engine):
+            if each.name == name:
+                engine.images.remove(each.reference or each.id)
+    ended = farm("build", project("tiny"), "--py", "3.13", "--json").succeeded()
+    lines = ended.err.splitlines()
+    for name in names:
+        assert lines.index("cp313-manylinux_2_28_x86_64: build") < next(
+            number for number, line in enumerate(lines) if line.startswith(f"image {name}: ready")
+        )
+        assert stock[name].name in ended.json["images"]
+    assert [job["status"] for job in ended.json["jobs"]] == ["built", "built"]
+    stock |= images.ensure(engine, stock, emit=lambda _: None)
 
 
 def test_a_suite_that_does_not_exist_costs_only_what_is_wanted_of_it(

@@ -12,7 +12,6 @@ from made_projects import LOCK, PYPROJECT, SIMPLE, commit, git, write
 from test_cache import built
 
 import farm
-from farm.engine.images import Image
 from farm.model.events import Event, JobPhase
 from farm.model.plan import Plan
 from farm.model.settings import read_settings
@@ -28,15 +27,8 @@ Keys = dict[str, str]
 Change = Callable[[Path], object]
 
 
-def image(name: str, inputs: str = "0") -> Image:
-    return Image(
-        name=name,
-        reference=f"farm/{name}:0",
-        id=f"sha256:{name}",
-        labels={"farm.inputs": inputs},
-        interpreters=AVAILABLE,
-        versions={},
-    )
+def inputs_of(plan: Plan) -> dict[str, str]:
+    return dict.fromkeys(plan.images, "0")
 
 
 def planned(place: Path, selectors: Selectors, *, smoke: bool = True) -> tuple[Request, Plan]:
@@ -49,15 +41,13 @@ def planned(place: Path, selectors: Selectors, *, smoke: bool = True) -> tuple[R
 def keys(
     place: Path,
     *,
-    images: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
     selectors: Selectors | None = None,
     smoke: bool = True,
 ) -> Keys:
-    """Return the keys of the project in `place`; `images` has other inputs of images."""
+    """Return the keys of the project in `place`; `inputs` has other inputs of images."""
     request, plan = planned(place, selectors or Selectors(), smoke=smoke)
-    return wheel_keys(
-        request, plan, {name: image(name, (images or {}).get(name, "0")) for name in plan.images}
-    )
+    return wheel_keys(request, plan, inputs_of(plan) | (inputs or {}))
 
 
 @pytest.fixture
@@ -120,10 +110,10 @@ def test_whatever_goes_into_a_wheel_is_in_its_key(place: Path, what: str) -> Non
 def test_the_plan_is_in_the_key_itself_not_only_what_it_is_made_from(place: Path) -> None:
     """The digest of the source hides this: here it is the same, planned in many ways."""
     request, plan = planned(place, Selectors())
-    images = {name: image(name) for name in plan.images}
+    inputs = inputs_of(plan)
 
     def key(plan: Plan, request: Request = request) -> str:
-        return wheel_keys(request, plan, images)[NATIVE]
+        return wheel_keys(request, plan, inputs)[NATIVE]
 
     job = next(job for job in plan.jobs if job.id == NATIVE)
     command = job.build.command
@@ -152,13 +142,12 @@ def test_the_plan_is_in_the_key_itself_not_only_what_it_is_made_from(place: Path
 
 def test_the_order_in_which_an_environment_is_written_is_not_in_the_key(place: Path) -> None:
     request, plan = planned(place, Selectors())
-    images = {name: image(name) for name in plan.images}
     job = plan.jobs[0]
     turned = dict(reversed(job.build.command.environment.items()))
     command = replace(job.build.command, environment=turned)
     other = replace(job, build=replace(job.build, command=command))
     before, after = (
-        wheel_keys(request, replace(plan, jobs=(each,)), images) for each in (job, other)
+        wheel_keys(request, replace(plan, jobs=(each,)), inputs_of(plan)) for each in (job, other)
     )
     assert before == after
 
@@ -177,7 +166,7 @@ def test_what_images_were_made_from_is_in_the_keys_of_the_wheels_made_in_them(pl
         "check-x86_64": {NATIVE},
         "builder-x86_64": {NATIVE, FOREIGN},  # crates of both are fetched in it
     }.items():
-        after = keys(place, images={name: "1"})
+        after = keys(place, inputs={name: "1"})
         assert {job for job in (NATIVE, FOREIGN) if before[job] != after[job]} == changed
 
 

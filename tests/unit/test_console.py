@@ -122,6 +122,20 @@ def test_an_image_does_not_flood_a_log() -> None:
     assert screen.lines == ["image seed: package 0", "image seed: ready"]
 
 
+def test_an_image_is_told_whole_though_jobs_begin_meanwhile() -> None:
+    screen = Screen()
+    with Progress(screen.console).shown((X86,)) as emit:
+        emit(ImageProgress(image="check-aarch64", text="starting"))
+        emit(JobPhase(job=X86, phase=Phase.BUILD))
+        emit(ImageProgress(image="check-aarch64", text="unpacking"))
+        emit(ImageProgress(image="check-aarch64", text="ready", done=True))
+    assert screen.lines == [
+        "image check-aarch64: starting",
+        f"{X86}: build",
+        "image check-aarch64: ready",
+    ]
+
+
 def test_long_lines_are_left_whole_so_that_paths_can_be_copied() -> None:
     screen = Screen(width=40)
     with Progress(screen.console).shown() as emit:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from farm.engine.stock import Book
 from farm.model.errors import SurroundingsError
 from farm.model.events import Event, ImageProgress, Warned
 
+PATIENCE = 10
+"""Seconds after which a test that waits has failed."""
 NAMES = ("builder-x86_64", "builder-aarch64", "check-aarch64")
 
 
@@ -93,6 +97,8 @@ class World:
         self.baked: list[str] = []
         self.events: list[Event] = []
         self.swept = 0
+        self.before: Callable[[str], None] = lambda _: None
+        """Called as an image is about to be baked."""
         world = self
 
         class FakeOven:
@@ -103,6 +109,7 @@ class World:
                 for parent in order.parents.values():
                     assert any(entry["RepoTags"] == [parent] for entry in world.engine.entries)
                 say("unpacking 1 packages")
+                world.before(order.recipe.name)
                 world.baked.append(order.recipe.name)
                 world.engine.add(order.reference, order.labels)
 
@@ -129,6 +136,9 @@ class World:
     def ensure(self, *names: str, upgrade: bool = False) -> dict[str, images.Image]:
         self.baked.clear()
         return images.ensure(self.engine, names, emit=self.events.append, upgrade=upgrade)  # type: ignore[arg-type]
+
+    def supply(self, *names: str) -> AbstractContextManager[images.Supply]:
+        return images.supply(self.engine, names, emit=self.events.append)  # type: ignore[arg-type]
 
     @property
     def warnings(self) -> list[str]:
@@ -159,6 +169,55 @@ def test_what_is_there_is_found_without_asking_anything(world: World) -> None:
     assert world.ensure(*NAMES) == made
     assert (world.baked, world.events, world.archive.asked) == ([], [], 1)
     assert world.engine.asked_version == 1
+
+
+def test_an_image_can_be_used_while_the_next_is_made(world: World) -> None:
+    used = threading.Event()
+
+    def before(name: str) -> None:
+        assert name != "check-aarch64" or used.wait(PATIENCE)
+
+    world.before = before
+    with world.supply("builder-x86_64", "check-aarch64") as supply:
+        assert supply["builder-x86_64"].interpreters
+        assert set(supply.there()) == {"builder-x86_64"}
+        assert supply.inputs["check-aarch64"] == supply.labels["check-aarch64"]["farm.inputs"]
+        used.set()
+        assert supply["check-aarch64"].inputs == supply.inputs["check-aarch64"]
+    assert world.swept == 1
+
+
+def test_an_image_that_can_not_be_made_costs_only_what_is_made_from_it(world: World) -> None:
+    def before(name: str) -> None:
+        if name == "python-aarch64":
+            raise SurroundingsError("no room")
+
+    world.before = before
+    with world.supply(*NAMES) as supply:
+        assert supply["builder-x86_64"].name == "builder-x86_64"
+        for name in ("builder-aarch64", "check-aarch64"):
+            with pytest.raises(SurroundingsError, match="no room"):
+                supply[name]
+    told = [e.text for e in world.events if isinstance(e, ImageProgress) and e.done]
+    assert told.count("could not be made") == 1
+
+
+def test_what_is_not_begun_when_the_run_ends_is_not_made(world: World) -> None:
+    under_way, end = threading.Event(), threading.Event()
+
+    def before(name: str) -> None:
+        if name == "python-x86_64":
+            under_way.set()
+            assert end.wait(PATIENCE)
+
+    world.before = before
+    with world.supply("check-x86_64") as supply:
+        assert under_way.wait(PATIENCE)
+        threading.Timer(0.1, end.set).start()
+    assert world.baked == ["seed", "python-x86_64"]
+    with pytest.raises(SurroundingsError, match="check-x86_64 was not made: the run ended"):
+        supply["check-x86_64"]
+    assert world.swept == 1
 
 
 def test_only_what_is_missing_is_made_where_its_parents_are_there(world: World) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 
@@ -201,6 +202,41 @@ def test_a_job_starts_when_the_one_it_waits_for_was_built_well_or_not(status: St
     schedule = Schedule(builders=2, after={last.id: first.id})
     run_jobs(JOBS, FakeEngine().work(build=build), schedule)
     assert order[0] == first.id
+
+
+def test_a_job_waits_for_what_it_needs_and_the_others_go_on_meanwhile() -> None:
+    needed: Future[None] = Future()
+
+    def build(job: Job) -> Job | JobResult:
+        if job is JOBS[0]:
+            assert needed.done()
+        elif job is JOBS[2]:
+            needed.set_result(None)
+        return job
+
+    schedule = Schedule(awaited={JOBS[0].id: (needed,)})
+    results, _ = run_jobs(JOBS, FakeEngine().work(build=build), schedule)
+    assert [r.status for r in results] == [Status.BUILT] * 3
+
+
+def test_a_job_whose_needs_can_not_be_met_starts_and_finds_out() -> None:
+    lost: Future[None] = Future()
+    lost.set_exception(ZeroDivisionError())
+    engine = FakeEngine()
+    run_jobs(JOBS, engine.work(), Schedule(awaited={JOBS[0].id: (lost,)}))
+    assert set(engine.built) == {job.id for job in JOBS}
+
+
+def test_a_job_that_waits_is_skipped_when_the_run_stops() -> None:
+    never: Future[None] = Future()
+    awaited = dict.fromkeys((JOBS[1].id, JOBS[2].id), (never,))
+
+    def finish(job: Job) -> JobResult:
+        return result(job, Status.FAILED)
+
+    work = FakeEngine().work(finish=finish)
+    results, _ = run_jobs(JOBS, work, Schedule(awaited=awaited, fail_fast=True))
+    assert [r.status for r in results] == [Status.FAILED, Status.SKIPPED, Status.SKIPPED]
 
 
 def test_the_longest_builds_start_first_and_those_not_known_before_them() -> None:
