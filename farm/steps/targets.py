@@ -143,7 +143,10 @@ class Targets:
         return {places[path]: int(size) for size, path in told}
 
     def detached(self, spec: Spec, job: str) -> Spec:
-        """Return `spec` with a copy of the target directory of `job`, where later runs use it."""
+        """Return `spec` with a copy of the target directory of `job`, where later runs use it.
+
+        Raises SurroundingsError where there is no room for it.
+        """
         if not self.shared.cache:
             return spec
         workshop = self.context.workshop
@@ -155,8 +158,13 @@ class Targets:
             mounts=both,
             deadline=_DEADLINE,
         )
+        lines: list[str] = []
         with workshop.container(copy) as container:
-            container.run(lambda _: None)
+            ended = container.run(lines.append)
+        if ended.code:
+            workshop.drop(own.volume)
+            text = " ".join(lines)[-_SHOWN:]
+            raise _unfit(f"the job is not kept, its target directory can't be copied: {text}")
         others = (mount for mount in spec.mounts if mount.path != TARGET)
         return replace(spec, mounts=(*others, own))
 
@@ -183,11 +191,7 @@ class Targets:
             ended = self._started().execute(argv, lines.append)
         if ended.code:
             text = " ".join(lines)[-_SHOWN:]
-            raise SurroundingsError(
-                f"target directories could not be got ready: {text}",
-                "Make room where the engine keeps its data, or begin anew with --force.",
-                cause=Cause.ROOM if "No space left" in text else None,
-            )
+            raise _unfit(f"target directories could not be got ready: {text}")
         return lines
 
     def _started(self) -> Container:
@@ -210,6 +214,14 @@ class Targets:
             for volume in self._all()
         )
         return self.context.spec(command, mounts=mounts, deadline=_DEADLINE)
+
+
+def _unfit(text: str) -> SurroundingsError:
+    return SurroundingsError(
+        text,
+        "Make room where the engine keeps its data, or begin anew with --force.",
+        cause=Cause.ROOM if "No space left" in text else None,
+    )
 
 
 def _path(volume: str) -> str:

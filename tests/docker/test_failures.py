@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 from conftest import Farm
 from relay import Relay
 
-from farm.engine.containers import Workshop
 from farm.model.failures import Cause
-from farm.model.results import Status
-from farm.runs.planner import Selectors, prepare, read_request
-from farm.runs.run import Options, execute
 
 pytestmark = pytest.mark.docker
 
@@ -50,6 +49,14 @@ fn main() {
 WANTS_THE_NETWORK = 'fn main() { std::net::TcpStream::connect("crates.invalid:443").unwrap(); }'
 TAKES_LONG = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }"
 TAKES_A_WHILE = "fn main() { std::thread::sleep(std::time::Duration::from_secs(20)); }"
+ON_A_SMALL_ENGINE = """
+from farm.cli.main import run
+from farm.engine.containers import Workshop
+
+Workshop.default_limits = lambda _: (3 << 30, 2.0)
+run()
+"""
+"""The command as if the engine had 3 GiB: two builds have a half each."""
 DOES_NOT_COMPILE = 'fn main() { let x: u32 = "no number"; }'
 
 
@@ -149,20 +156,22 @@ def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:
 
 
 def test_builds_that_ran_out_of_their_part_of_the_memory_get_all_of_it_alone(
-    project: Project, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
-    """On an engine of 3 GiB, as far as the farm knows: two builds have a half each."""
-    monkeypatch.setattr(Workshop, "default_limits", lambda _: (3 << 30, 2.0))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     place = project("tiny")
     (place / "build.rs").write_text(EATS_MEMORY)
-    selectors = Selectors(arches=("native",), pythons=("3.13", "3.14"))
-    order = prepare(read_request(place, selectors, smoke=False), client)
-    report = execute(order, client, lambda _: None, Options()).report
-    assert [job.status for job in report.jobs] == [Status.BUILT, Status.BUILT]
-    first, second = report.jobs
-    assert first.attempts == 2
-    assert second.attempts in {1, 2}  # it may find the answer of the first one's build script
-    log = Path(first.log).read_text(encoding="utf-8")
+    two = ("--arch", "native", "--py", "3.13", "--py", "3.14", "--no-smoke")
+    ended = subprocess.run(
+        [sys.executable, "-c", ON_A_SMALL_ENGINE, "build", str(place), *two, "--json"],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    first, second = json.loads(ended.stdout)["jobs"]
+    assert first["attempts"] == 2
+    assert second["attempts"] in {1, 2}  # it may find the answer of the first one's build script
+    log = Path(first["log"]).read_text(encoding="utf-8")
     assert f"attempt 1 of 3 failed ({Cause.MEMORY}" in log
     assert "this one gets all of the memory" in log
