@@ -49,7 +49,7 @@ def judge(client: docker.DockerClient, project: Path, each: Round, ended: Ended)
     statuses = {job: str(result.status) for job, result in told.items()}
     for job in (target.id for target in TARGETS):
         under_way = (directory / f"{job}.log").exists()
-        statuses.setdefault(job, KILLED if under_way else Status.SKIPPED)
+        statuses.setdefault(job, KILLED if under_way else str(Status.SKIPPED))
     faults = [
         *_end(each, ended, report=run.report is not None),
         *(fault for result in told.values() for fault in _job(each, result)),

@@ -47,7 +47,8 @@ def clean(
             typer.echo(f"{jobs} kept for farm shell: {size(held(left.kept))}; --kept removes them")
         caches = held_caches(client)
         for each in caches:
-            typer.echo(f"builds of {each.title} left {size(each.bytes)}")
+            left_there = size(each.bytes) if each.bytes else "an unknown amount"
+            typer.echo(f"builds of {each.title} left {left_there}")
         projects = plural(len(caches), "project")
         total = size(sum(each.bytes for each in caches))
         if cache:

@@ -26,6 +26,7 @@ from farm.model.targets import Arch
 _GROUP_LABEL = "farm.group"
 _TITLE_LABEL = "farm.title"
 _SIZES_LABEL = "farm.sizes"
+_UNKNOWN = "a project that is not known"
 _NOTHING = Limits(memory=16 << 20, cpus=1, pids=1, deadline=0)
 """What a container may use that is never started."""
 
@@ -57,7 +58,7 @@ class BuildCache:
 
     def take(self) -> bool:
         """Take it for this run, unless another run has it; tell whether that succeeded."""
-        return self.workshop.claim(f"farm-cache-{self.key}", self._idle(()))
+        return self.workshop.claim(_lease(self.key), self._idle(()))
 
     def groups(self) -> dict[str, str]:
         """Return the volumes that are there, each with its group."""
@@ -112,10 +113,17 @@ class BuildCache:
 
 
 def held_caches(client: docker.DockerClient) -> tuple[Held, ...]:
-    """Return what the engine keeps of builds, used longest ago first."""
+    """Return what the engine keeps of builds, used longest ago first.
+
+    What nothing holds comes before all others: somebody removed its holder, or a run was killed
+    before it had one. How much that is, is not known.
+    """
     with translated("list what builds left"):
+        keys = {volume["Labels"][CACHE_LABEL] for volume in _volumes(client)}
         holders = _holders(client)
-    found = {}
+        keys -= {container["Labels"][CACHE_LABEL] for container in holders}
+        unheld = sorted(key for key in keys if not _is_taken(client, key))
+    found = {key: Held(key=key, title=_UNKNOWN, used=0, bytes=0) for key in unheld}
     for container in sorted(holders, key=lambda c: c["Created"]):
         labels = container["Labels"]
         key = labels[CACHE_LABEL]
@@ -162,9 +170,18 @@ def _holders(client: docker.DockerClient, key: str = "") -> list[dict[str, Any]]
     return found
 
 
-def _volumes(client: docker.DockerClient, key: str) -> list[dict[str, Any]]:
-    wanted = {"label": [f"{CACHE_LABEL}={key}"]}
+def _volumes(client: docker.DockerClient, key: str = "") -> list[dict[str, Any]]:
+    wanted = {"label": [f"{CACHE_LABEL}={key}" if key else CACHE_LABEL]}
     return client.api.volumes(filters=wanted)["Volumes"] or []
+
+
+def _lease(key: str) -> str:
+    """Return the name of the container of the run that uses a project's volumes."""
+    return f"farm-cache-{key}"
+
+
+def _is_taken(client: docker.DockerClient, key: str) -> bool:
+    return bool(client.api.containers(all=True, filters={"name": [f"^/{_lease(key)}$"]}))
 
 
 def _remove_container(client: docker.DockerClient, identity: str) -> None:

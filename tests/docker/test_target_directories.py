@@ -77,6 +77,23 @@ def test_what_all_targets_share_is_compiled_once_in_a_run(farm: Farm, place: Pat
         assert compiled(place, job.replace("313", "314")) == ["pyo3-ffi", "tiny"]
 
 
+def test_what_nothing_holds_is_known_and_can_be_removed(
+    farm: Farm, place: Path, client: docker.DockerClient
+) -> None:
+    """As `docker container prune` leaves it: the next build goes on with it all the same."""
+    farm("build", place, *ONE).succeeded()
+    (mine,) = held(client, place)
+    for container in client.containers.list(all=True, filters={"label": f"farm.cache={mine.key}"}):
+        container.remove()
+    assert (mine.key, 0) in {(each.key, each.bytes) for each in held_caches(client)}
+    answer(place, 43)
+    farm("build", place, *ONE).succeeded()
+    assert compiled(place, X86) == ["tiny"]
+    assert [each.key for each in held(client, place)] == [mine.key]
+    drop_caches(client, held(client, place))
+    assert mine.key not in {each.key for each in held_caches(client)}
+
+
 def test_older_files_put_back_are_compiled(farm: Farm, place: Path) -> None:
     """As `mv`, `cp -p` or an older sdist puts them: cargo alone would ship the newer code."""
     farm("build", place, *ONE).succeeded()
