@@ -29,7 +29,7 @@ from farm.model.targets import Arch, Interpreter, Mode, Target
 from farm.report.console import Progress
 from farm.report.summary import show_report
 from farm.runs.directory import append_result, new_run, write_report
-from farm.runs.scheduler import Work, run_jobs
+from farm.runs.scheduler import Schedule, Work, run_jobs
 
 JOBS = (10, 100, 1000)
 _LINES = 40
@@ -44,7 +44,7 @@ def main(count: int) -> None:
         run, directory = new_run(Path(place))
         progress = Progress(console)
         with progress.shown(tuple(job.id for job in jobs)):
-            results, _ = run_jobs(jobs, _work(progress, directory))
+            results, _ = run_jobs(jobs, _work(progress, directory), Schedule(builders=2))
         report = _report(run, results)
         show_report(console, report, str(write_report(report, directory)))
     told = {

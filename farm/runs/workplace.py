@@ -201,10 +201,11 @@ def _sow(
     """Say to `targets` what each directory is filled from; return which job waits for which.
 
     With another Cargo.lock than last time only the first job of a group goes on with what it
-    has, and the others begin with what that one then compiled.
+    has, and the others begin with what that one then compiled. With `force` nothing that is there
+    is used.
     """
     names = [job.id for job in jobs]
-    ready = {volume: groups[volume] for volume in targets.ready()}
+    ready = {} if force else {volume: groups[volume] for volume in targets.ready()}
     sowing = sow(names, places, ready)
     gone: set[str] = set()
     if force or _is_new(request.project.lock, request, stamps):

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::error::Invalid;
@@ -32,6 +34,11 @@ impl Sketcher {
             threshold,
             banding,
         })
+    }
+
+    /// The sketches of many texts, made on the threads of `pool`.
+    pub fn sketch_all(&self, texts: &[&str], pool: &ThreadPool) -> Vec<Sketch> {
+        pool.install(|| texts.par_iter().map(|text| self.sketch(text)).collect())
     }
 
     pub fn sketch(&self, text: &str) -> Sketch {
@@ -123,9 +130,15 @@ impl Corpus {
         found
     }
 
+    /// The pairs of several groups, in their order, found on the threads of `pool`.
+    pub fn pairs_of(&self, groups: &[usize], pool: &ThreadPool) -> Vec<(usize, usize, f64)> {
+        let found: Vec<_> = pool.install(|| groups.par_iter().map(|g| self.pairs(*g)).collect());
+        found.concat()
+    }
+
     /// The pairs whose left side is the first text of `group`: its copies, and the first texts of
     /// the later groups that are similar.
-    pub fn pairs(&self, group: usize) -> Vec<(usize, usize, f64)> {
+    fn pairs(&self, group: usize) -> Vec<(usize, usize, f64)> {
         let Group { sketch, texts } = &self.groups[group];
         let copies = texts[1..].iter().map(|copy| (*copy, 1.0));
         let others = self

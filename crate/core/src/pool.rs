@@ -3,7 +3,8 @@
 use std::process;
 use std::sync::Mutex;
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+pub use rayon::ThreadPool;
+use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// This process's pool: one thread for each core, or as many as `RAYON_NUM_THREADS` says.
 ///
