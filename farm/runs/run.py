@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import farm
 from farm.doctor.foreign import tools_of
 from farm.engine import images
 from farm.engine.connection import version
-from farm.engine.containers import Workshop, open_workshop
+from farm.engine.containers import Cancelled, Workshop, open_workshop
 from farm.engine.images import Image, Supply
 from farm.engine.leftovers import enforce_quota, reap
 from farm.model.errors import ExitCode, FarmError, SurroundingsError
@@ -272,7 +272,6 @@ def _jobs(
     workshop, plan = context.workshop, order.plan
     site = context.site("fetch", workplace.targets.shared)
     fetch(context, plan.fetch, site)
-    found.warnings = _warn_of_hybrid(order, context, site)
     runner = JobRunner(
         context=context,
         targets=workplace.targets,
@@ -299,11 +298,15 @@ def _jobs(
         seconds=earlier_seconds(order.request.project.root),
         fail_fast=fail_fast,
     )
-    results, found.interrupted = run_jobs(jobs, work, schedule)
+    with ThreadPoolExecutor(1) as aside:
+        looked = aside.submit(_warn_of_hybrid, order, context, site)
+        results, found.interrupted = run_jobs(jobs, work, schedule)
     found.results += results
+    found.warnings = looked.result()
 
 
 def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:
+    """Say what a hybrid build may get wrong; what keeps the farm from knowing is a warning too."""
     hybrid = {job.target.arch for job in order.plan.jobs if job.build.mode is Mode.HYBRID}
     if not hybrid:
         return ()
@@ -316,7 +319,12 @@ def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ..
     def say(text: str) -> None:
         context.emit(Warned(text=f"looking for what a hybrid build can't do: {text}"))
 
-    found = persist(look, context, stopping=context.workshop.stopping, say=say)
+    try:
+        found = persist(look, context, stopping=context.workshop.stopping, say=say)
+    except Cancelled:
+        return ()
+    except FarmError as error:
+        found = (f"not known what a hybrid build can't do: {error.message}",)
     for text in found:
         context.emit(Warned(text=text))
     return found

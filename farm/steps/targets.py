@@ -39,8 +39,8 @@ if [ "$(cat ready 2>/dev/null)" != "$generation" ]; then
     [ -d "$each" ] || continue
     name=$(basename "$each")
     mkdir "$name"
-    tar --create --format=posix --directory="$each" --exclude=./maturin \\
-      ${leave:+--exclude="./$leave"} . | tar --extract --directory="$name"
+    find "$each" -mindepth 1 -maxdepth 1 ! -name maturin ! -name "${leave:-maturin}" \\
+      -exec cp --archive --target-directory="$name" {} +
   done
   rm -f ready
   printf %s "$generation" > ready
