@@ -138,6 +138,9 @@ def test_force_begins_with_nothing(farm: Farm, place: Path) -> None:
     farm("build", place, *ONE).succeeded()
     farm("build", place, *ONE, "--force").succeeded()
     assert "pyo3-build-config" in compiled(place, X86)
+    other = ("--py", "3.14", *ONE[2:])
+    farm("build", place, *other, "--force").succeeded()
+    assert "pyo3-build-config" in compiled(place, X86.replace("313", "314"))
 
 
 LINKS = """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +117,10 @@ def test_the_table_has_a_line_for_each_contestant(
     assert "| crate | one aarch64 wheel, cold | cargo-zigbuild | 1.00 | 1.00 | 1.00 | 1 |" in text
     assert "| crate | 2 | 1.00 |" in text
     assert "| 10 | 1.00 | 1.00 | 50.0 |" in text
+
+
+def test_growth_runs_as_many_jobs_as_it_is_told() -> None:
+    script = BENCH / "growth.py"
+    ended = subprocess.run([sys.executable, script, "12"], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert json.loads(ended.stdout)["jobs"] == 12
