@@ -72,13 +72,13 @@ class Making:
             self.oven.sweep()
             raise
         with ThreadPoolExecutor(len(rest) + 1) as pool:
-            for recipe in rest:  # parents come first
-                self._orders[recipe.name] = self._order(recipe, resolved)
-            for recipe in rest:
-                size = _size(recipe, resolved)
-                self._coming[recipe.name] = pool.submit(self._make, recipe.name, size)
-            pool.submit(self._conclude)
             try:
+                for recipe in rest:  # parents come first
+                    self._orders[recipe.name] = self._order(recipe, resolved)
+                for recipe in rest:
+                    size = _size(recipe, resolved)
+                    self._coming[recipe.name] = pool.submit(self._make, recipe.name, size)
+                pool.submit(self._conclude)
                 yield Supply(
                     labels={name: self._labels(name) for name in names},
                     coming={name: self._coming[name] for name in names},

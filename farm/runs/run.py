@@ -270,11 +270,14 @@ def _jobs(
 ) -> None:
     """Fetch, and run `jobs`."""
     workshop, plan = context.workshop, order.plan
-    site = context.site("fetch", workplace.targets.shared)
-    fetch(context, plan.fetch, site)
+    targets = workplace.targets
+    site = context.site("fetch", targets.shared)
+    if not targets.have(workplace.crates):
+        fetch(context, plan.fetch, site)
+        targets.keep(workplace.crates)
     runner = JobRunner(
         context=context,
-        targets=workplace.targets,
+        targets=targets,
         out=order.request.out,
         keys=keys,
         smoke=order.request.smoke,

@@ -12,8 +12,8 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 
 from farm.bases.recipes import digest
 from farm.engine.build_cache import BuildCache, beyond, drop_caches, enough, held_caches
@@ -22,14 +22,15 @@ from farm.engine.containers import Cancelled
 from farm.engine.leftovers import clock
 from farm.model.errors import SurroundingsError
 from farm.model.events import Note, Warned
-from farm.model.plan import Job
+from farm.model.plan import Command, Job
 from farm.model.secrets import redact, without_secrets
 from farm.model.targets import Arch, Mode
 from farm.project.stamps import Stamps
 from farm.runs.directory import write_tree
 from farm.runs.planner import Order, Request
 from farm.runs.seeds import Place, sow
-from farm.steps.context import Context, Shared
+from farm.steps.context import Context, Shared, certificates
+from farm.steps.publish import sha256
 from farm.steps.targets import Targets
 
 _GIB = 1 << 30
@@ -39,6 +40,7 @@ _LEAST_ROOM = 1 * _GIB
 _SHORT = 8
 _TAKEN = "another run uses what earlier builds of this project left"
 _KEY = 20
+_MANIFESTS = {"Cargo.toml", "Cargo.lock"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Workplace:
     targets: Targets
     after: Mapping[str, str]
     """By job, the one that has to have been built before."""
+    crates: str
+    """The hash of all that says which crates are fetched."""
 
 
 @contextmanager
@@ -104,11 +108,33 @@ def open_workplace(
         stamps = targets.stamp(request.source, clock(context.workshop.client))
         write_tree(request, tree, stamps.times)
         after = _sow(request, jobs, targets, places, groups, stamps, force=force)
-        yield Workplace(targets=targets, after=after)
+        crates = _crates(order.plan.fetch, inputs[context.builder], stamps)
+        yield Workplace(targets=targets, after=after, crates=crates)
         if taken:
             _leave(context, cache, targets)
     finally:
         targets.close()
+
+
+def _crates(fetch: Sequence[Command], builder: str, stamps: Stamps) -> str:
+    """Return the hash of all that a fetch depends on; `builder` is that of its image's inputs.
+
+    Its certificates stay beside the crates, for commands of builds that have a network.
+    """
+    files = {
+        path: stamp.sha256
+        for path, stamp in stamps.files.items()
+        if PurePosixPath(path).name in _MANIFESTS
+    }
+    trusted = {name: sha256(path) for name, path in certificates().items()}
+    return digest(
+        {
+            "fetch": [asdict(command) for command in fetch],
+            "builder": builder,
+            "files": files,
+            "certificates": trusted,
+        }
+    )
 
 
 def _reason_against(order: Order) -> str:

@@ -46,9 +46,10 @@ def hybrid_warnings(
         cwd=WORK,
         environment=CARGO_ENVIRONMENT,
     )
-    spec = context.spec(shell, mounts=site.mounts(CARGO_HOME, WORK), deadline=DEADLINE)
+    spec = context.spec(shell, mounts=site.mounts(SOURCE, CARGO_HOME, WORK), deadline=DEADLINE)
     lines: dict[str, None] = {}
     with context.workshop.container(spec) as container:
+        site.fill(container)
         container.start()
         for arch in arches:
             found = findings(

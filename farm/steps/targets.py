@@ -60,6 +60,9 @@ for each; do
   if [ "$(cat "$each/ready" 2>/dev/null)" = "$generation" ]; then echo "$each"; fi
 done
 """
+_HAVE = 'if [ "$(cat "$1/fetched" 2>/dev/null)" = "$2" ]; then echo yes; fi'
+_KEEP = 'printf %s "$2" > "$1/fetched"'
+"""Beside the crates, to which nothing but the fetch writes."""
 _FORGET = 'for each; do rm -f "$each/ready"; done'
 _APPROVE = 'rm -f "$1/sound"; touch "$1/sound"'
 _MEASURE = 'du --summarize --block-size=1 "$@"'
@@ -117,6 +120,14 @@ class Targets:
         """Return the volumes of which the directory has something of use to this run."""
         places = {_path(volume): volume for volume in self._directories()}
         return frozenset(places[path] for path in self._run(_READY, self.generation, *places))
+
+    def have(self, crates: str) -> bool:
+        """Tell whether what an earlier run fetched are the same crates; see `keep`."""
+        return bool(self._run(_HAVE, _path(self.shared.cargo), crates))
+
+    def keep(self, crates: str) -> None:
+        """Say that the crates were fetched, all of those that the hash `crates` stands for."""
+        self._run(_KEEP, _path(self.shared.cargo), crates)
 
     def forget(self, volumes: Iterable[str]) -> None:
         """Have the directories in `volumes` begin anew when they are got ready."""

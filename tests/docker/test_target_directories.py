@@ -94,6 +94,21 @@ def test_what_nothing_holds_is_known_and_can_be_removed(
     assert mine.key not in {each.key for each in held_caches(client)}
 
 
+def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, place: Path) -> None:
+    log = place / ".farm" / "runs" / "latest" / "fetch.log"
+    farm("build", place, *ONE).succeeded()
+    assert "cargo fetch" in log.read_text()
+    answer(place, 43)
+    farm("build", place, *ONE).succeeded()
+    assert not log.exists()
+    farm("build", place, *ONE, "--force").succeeded()
+    assert not log.exists()
+    with (place / "Cargo.toml").open("a") as file:
+        file.write("# changed\n")
+    farm("build", place, *ONE).succeeded()
+    assert log.exists()
+
+
 def test_older_files_put_back_are_compiled(farm: Farm, place: Path) -> None:
     """As `mv`, `cp -p` or an older sdist puts them: cargo alone would ship the newer code."""
     farm("build", place, *ONE).succeeded()
