@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ from farm.model.targets import Arch
 CIBUILDWHEEL = "4.3.5"
 NATIVE, FOREIGN_ARCH = Arch.X86_64, Arch.AARCH64
 _ZIG = "/opt/toolchain/zig"
+_AUDITWHEEL = (
+    "uv tool run --offline --python /opt/python/cp313-cp313/bin/python3.13 "
+    f"auditwheel@{version('auditwheel')}"
+)
 _FOREIGN_WORDS = (FOREIGN_ARCH.triple, FOREIGN_ARCH.triple.replace("-", "_"))
 
 
@@ -214,7 +219,8 @@ def cibuildwheel(lab: Lab, subject: Subject, log: Path, *, pythons: str = "one")
     """Cibuildwheel of the native wheels, in the farm's builder, with uv as its frontend.
 
     Like the farm it gets the crates, zig's cache and a target directory on volumes, and maturin
-    in uv's cache. Its wheels are not repaired, since the image has no auditwheel, nor tested.
+    in uv's cache. Its wheels are repaired as it does by default, by auditwheel, which is there too,
+    as the farm audits each of its own; they are not tested.
     """
     program = _cibuildwheel(lab, log)
     image = lab.image(f"builder-{NATIVE}")
@@ -247,7 +253,7 @@ def cibuildwheel(lab: Lab, subject: Subject, log: Path, *, pythons: str = "one")
         + " ".join(options)
         + "; disable_host_mount: true",
         "CIBW_ENVIRONMENT": " ".join(f'{key}="{value}"' for key, value in inside.items()),
-        "CIBW_REPAIR_WHEEL_COMMAND": "",
+        "CIBW_REPAIR_WHEEL_COMMAND": f"{_AUDITWHEEL} repair -w {{dest_dir}} {{wheel}}",
         "CIBW_TEST_COMMAND": "",
     }
     out = lab.directory()
@@ -281,12 +287,15 @@ def _cibuildwheel(lab: Lab, log: Path) -> Path:
 
 
 def _uv_cache(lab: Lab, line: Any, image: str, log: Path) -> str:
-    """Return the volume with uv's cache, which has maturin."""
+    """Return the volume with uv's cache, which has maturin and auditwheel."""
     option = f"--volume={lab.volume('uv')}:{UV_CACHE}"
     words = (option, f"--env=UV_CACHE_DIR={UV_CACHE}", *certificates())
     argv = ("uv", "pip", "install", "--quiet", "--target=/tmp/maturin", f"maturin=={MATURIN}")
     python = f"--python={line['argv'][line['argv'].index('--interpreter') + 1]}"
     lab.container(image, [*argv, python], log, *words, network=True)
+    environment = ("--env=UV_TOOL_DIR=/tmp/tools", "--env=UV_PYTHON_DOWNLOADS=never")
+    auditwheel = _AUDITWHEEL.replace("--offline ", "").split()
+    lab.container(image, [*auditwheel, "--version"], log, *words, *environment, network=True)
     return option
 
 
