@@ -29,13 +29,7 @@ from farm.model.targets import Arch  # noqa: E402
 
 FIRST = f"{TARGET}/0"
 _HASHES = f"cd {FIRST} && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum"
-_INDEPENDENT = (
-    "rayon",
-    "rustc-hash",
-    "unicode-normalization",
-    "unicode-segmentation",
-    "xxhash-rust",
-)
+_INDEPENDENT = ("neardup-core",)
 """What `crate/` depends on that does not depend on PyO3."""
 
 
