@@ -7,8 +7,7 @@ waits for it, `supply` gives each image once it is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import docker
@@ -17,7 +16,7 @@ from docker.errors import APIError
 from farm.bases.recipes import names_for
 from farm.engine.bake import Oven
 from farm.engine.stock import Book, Image, existing, newest
-from farm.engine.supply import Supply
+from farm.engine.supply import Supply, at_hand
 from farm.model.events import Emit, Warned
 
 __all__ = ["Image", "Supply", "ensure", "existing", "find", "names_for", "prune", "supply"]
@@ -71,7 +70,10 @@ def supply(
     there = {} if upgrade else find(engine, wanted)
     with ExitStack() as stack:
         if len(there) == len(wanted):
-            found = _at_hand(there)
+            found = Supply(
+                labels={name: image.labels for name, image in there.items()},
+                coming={name: at_hand(image) for name, image in there.items()},
+            )
         else:
             from farm.engine.making import Making  # noqa: PLC0415  (what is there needs no buildx)
 
@@ -92,10 +94,3 @@ def ensure(
     """Return the images `names`, once all are there; else as `supply`."""
     with supply(engine, names, emit=emit, upgrade=upgrade) as found:
         return dict(found)
-
-
-def _at_hand(there: Mapping[str, Image]) -> Supply:
-    coming: dict[str, Future[Image]] = {name: Future() for name in there}
-    for name, future in coming.items():
-        future.set_result(there[name])
-    return Supply(labels={name: image.labels for name, image in there.items()}, coming=coming)

@@ -31,7 +31,7 @@ from farm.engine.stock import (
     existing,
     newest,
 )
-from farm.engine.supply import Supply
+from farm.engine.supply import Supply, at_hand
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Event, ImageProgress, Note, Warned
 
@@ -99,7 +99,7 @@ class Making:
         def add(recipe: Recipe) -> None:
             image = newest(there, recipe.name, self.book.hashes[recipe.name])
             if image is not None and not upgrade:
-                self._take(image)
+                self._coming[image.name] = at_hand(image)
                 return
             for _, parent in recipe.parents:
                 if parent not in todo:
@@ -111,11 +111,6 @@ class Making:
                 add(recipe)
         return tuple(todo.values())
 
-    def _take(self, image: Image) -> None:
-        """Use an image that is there."""
-        self._coming[image.name] = Future()
-        self._coming[image.name].set_result(image)
-
     def _make_seed(self) -> None:
         recipe = self.book.recipes[SEED]
         self.progress(SEED, "looking at the archive")
@@ -126,7 +121,7 @@ class Making:
         if image is None:
             self.oven.bake_seed(order, lambda line: self.progress(SEED, line))
             image = self._made(order)
-        self._take(image)
+        self._coming[SEED] = at_hand(image)
         self.progress(SEED, "ready", done=True)
 
     def _resolve(self, rest: tuple[Recipe, ...]) -> Resolved:

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from farm.engine.stock import INPUTS, LEFT_OUT, Image
 
 
+def at_hand(image: Image) -> Future[Image]:
+    """Return what to wait for where an image is there: nothing."""
+    ready: Future[Image] = Future()
+    ready.set_result(image)
+    return ready
+
+
 @dataclass(frozen=True, kw_only=True)
 class Supply(Mapping[str, Image]):
     """Images by name; to ask for one waits until it is there.

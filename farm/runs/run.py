@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import docker
@@ -148,8 +148,9 @@ def _go(
         jobs = tuple(job for job in plan.jobs if job.id not in cached)
         if not jobs:
             return
-        wait(supply.awaited(tools))
-        foreign = {job.target.arch for job in jobs} - {plan.engine_arch}
+        for name in tools:
+            supply[name]  # or emulation would be looked for before there is anything to try it with
+        foreign = replace(plan, jobs=jobs).foreign
         found.emulation = require_emulation(client, foreign, emit)
         native = supply[f"builder-{plan.engine_arch}"].id
         with open_workshop(client, directory.name, native) as workshop:

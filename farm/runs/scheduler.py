@@ -111,10 +111,11 @@ class _Run(Generic[Built]):
 
     def _drive(self) -> None:
         while len(self._builds) < len(self._jobs):
-            for job in self._startable():
+            awaited = (*self._running(), *self._expected())  # before it is asked who can start
+            startable = self._startable()
+            for job in startable:
                 self._builds[job.id] = self.building.submit(self._first_half, job)
-            awaited = (*self._running(), *self._expected())
-            if not self._startable():  # nor was anything done before that was asked
+            if not startable:
                 wait(awaited, return_when=FIRST_COMPLETED)
         for build in tuple(self._builds.values()):
             _result(build)
