@@ -137,8 +137,8 @@ def _go(
 ) -> None:
     """Take what is cached, and build the rest in a workshop; make the images meanwhile."""
     request, plan = order.request, order.plan
-    tools = tools_of(plan.foreign)
-    with images.supply(client, (*tools, *plan.images), emit=emit) as supply:
+    wanted = (*tools_of(plan.foreign), *plan.images)
+    with images.supply(client, wanted, emit=emit) as supply:
         found.images = supply
         _clean_up(order, client, emit)
         keys = {} if request.settings.network else wheel_keys(request, plan, supply.inputs)
@@ -148,9 +148,9 @@ def _go(
         jobs = tuple(job for job in plan.jobs if job.id not in cached)
         if not jobs:
             return
-        for name in tools:
-            supply[name]  # or emulation would be looked for before there is anything to try it with
         foreign = replace(plan, jobs=jobs).foreign
+        for name in tools_of(foreign):
+            supply[name]  # or emulation would be looked for before there is anything to try it with
         found.emulation = require_emulation(client, foreign, emit)
         native = supply[f"builder-{plan.engine_arch}"].id
         with open_workshop(client, directory.name, native) as workshop:
