@@ -142,7 +142,10 @@ class Seen:
 
 
 def ratios(records: Sequence[Mapping[str, Any]]) -> list[Seen]:
-    """Return the ratios that there are figures for: of medians, with those of each round."""
+    """Return the ratios that there are figures for: of medians, with those of each round.
+
+    Only rounds count in which both were measured.
+    """
     seen = []
     for ratio in RATIOS:
         for project in ratio.projects:
@@ -154,7 +157,7 @@ def ratios(records: Sequence[Mapping[str, Any]]) -> list[Seen]:
             if not both:
                 continue
             each = [over[number] / under[number] for number in both]
-            value = median(over.values()) / median(under.values())
+            value = median(over[n] for n in both) / median(under[n] for n in both)
             seen.append(
                 Seen(
                     ratio=ratio,

@@ -168,7 +168,8 @@ class Part:
                 yield Step(project=self.project, scenario=scenario, contestant=name, round=number)
 
 
-_ALL = ("x86_64", "aarch64", "after", "half", "matrix", "changed", "unchanged", "checked")
+_ONE = ("x86_64", "aarch64", "after")
+_MANY = ("half", "matrix", "changed", "unchanged")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +199,21 @@ class Form:
 LONG = Form(
     rounds=3,
     minutes=150,
-    parts=(Part(project=CRATE, scenarios=_ALL), Part(project=RPDS, scenarios=_ALL)),
+    parts=tuple(
+        part
+        for project in (CRATE, RPDS)
+        for part in (
+            Part(project=project, scenarios=_ONE),
+            Part(project=project, scenarios=_MANY, contestants=(FARM, CIBW)),
+        )
+    ),
+    # What no bound asks for, and takes longest, has one round.
     once=(
+        *(
+            Part(project=project, scenarios=("half", "matrix"), contestants=(PLAIN,))
+            for project in (CRATE, RPDS)
+        ),
+        *(Part(project=project, scenarios=("checked",)) for project in (CRATE, RPDS)),
         Part(project=HEAVY, scenarios=("x86_64", "aarch64")),
         Part(project=TINY, scenarios=("aarch64", "emulated"), contestants=(FARM,)),
         Part(project=TINY, scenarios=("check",)),

@@ -201,7 +201,7 @@ class Making:
                 try:
                     self.oven.bake(order, lambda line: self.progress(name, line))
                 except SurroundingsError:
-                    self.progress(name, "could not be made", done=True)
+                    self.progress(name, "could not be made", done=True, failed=True)
                     raise
             with self._lock:
                 self._bytes += size
@@ -227,9 +227,9 @@ class Making:
         there = existing(self.engine)
         return next((i for i in there if i.reference == order.reference), None)
 
-    def progress(self, image: str, text: str, *, done: bool = False) -> None:
+    def progress(self, image: str, text: str, *, done: bool = False, failed: bool = False) -> None:
         """Emit how far an image is."""
-        self.emit(ImageProgress(image=image, text=text, done=done))
+        self.emit(ImageProgress(image=image, text=text, done=done, failed=failed))
 
 
 def _size(recipe: Recipe, resolved: Resolved) -> int:

@@ -31,6 +31,8 @@ class ImageProgress:
     """Short name, such as `builder-aarch64`."""
     text: str
     done: bool = False
+    failed: bool = False
+    """It is done, and there is no image."""
 
 
 class Phase(StrEnum):

@@ -143,7 +143,8 @@ class Progress:
             del self._asides[event.image]
             spent = duration(now - row.since)
             after = f" after {spent}" if now - row.since > 1 else ""
-            return [Text(f"image {event.image}: {row.text}{after}", style="green")]
+            style = STYLES[Phase.FAILED] if event.failed else "green"
+            return [Text(f"image {event.image}: {row.text}{after}", style=style)]
         spoke = self._spoke.get(event.image)
         if self._live or (spoke is not None and now - spoke < _IMAGE_LINE_SECONDS):
             return []

@@ -151,11 +151,13 @@ def _go(
         foreign = replace(plan, jobs=jobs).foreign
         for name in tools_of(foreign):
             supply[name]  # or emulation would be looked for before there is anything to try it with
-        found.emulation = require_emulation(client, foreign, emit)
         native = supply[f"builder-{plan.engine_arch}"].id
-        with open_workshop(client, directory.name, native) as workshop:
-            context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
-            _build(order, jobs, context, found, keys, options)
+        with ThreadPoolExecutor(1) as aside:
+            tried = aside.submit(require_emulation, client, foreign, emit)
+            with open_workshop(client, directory.name, native) as workshop:
+                found.emulation = tried.result()
+                context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
+                _build(order, jobs, context, found, keys, options)
     _make_room(client, request.settings, emit)
 
 

@@ -31,6 +31,10 @@ CARGO_ENVIRONMENT = {
 """What cargo needs to read manifests, and to fetch what they name."""
 
 _STALE = re.compile(r"lock file .* needs to be updated|cannot update the lock file")
+_LACKING = re.compile(
+    r"failed to select a version for the requirement `(\S+) = .*` \(locked to (\S+)\)"
+)
+"""How cargo says that a registry has a crate, but not in the version that Cargo.lock names."""
 _UNREACHED = re.compile(
     r"failed to download from|HTTP response from .* got 4|failed to (?:clone|fetch) into"
 )
@@ -67,7 +71,8 @@ def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:
     What the network or the engine is to blame for is tried again.
 
     Raises UsageError when Cargo.lock does not fit Cargo.toml, SurroundingsError when a registry
-    or repository can't be reached, and FarmError for anything else that cargo says.
+    or repository can't be reached or lacks a crate, and FarmError for anything else that cargo
+    says.
     """
     with context.log("fetch") as log:
 
@@ -122,6 +127,16 @@ def _failure(error: FarmError, text: str, path: str) -> FarmError:
             f"Look at the network, the proxy and the CA bundle (farm doctor). All of it: {path}",
             cause=error.cause,
         )
+    if lacking := _LACKING.search(text):
+        name, locked = lacking.groups()
+        return SurroundingsError(
+            f"crates could not be fetched: the registry has no {name} {locked}, which Cargo.lock "
+            "names",
+            f"Ask for it where your mirror of crates.io is kept, if there is one; or run cargo "
+            f"update {name} and commit Cargo.lock. All of it: {path}",
+            cause=error.cause,
+        )
     if error.cause is Cause.DEPENDENCY:
-        return UsageError(f"cargo fetch failed: {error.message}", f"All of it: {path}")
+        said = error.message.removeprefix("error: ")
+        return UsageError(f"cargo fetch failed: {said}", f"All of it: {path}")
     return error

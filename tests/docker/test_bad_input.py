@@ -52,6 +52,14 @@ def test_a_stale_lock_is_the_projects_fault(farm: Farm, project: Project) -> Non
     assert "cargo update --workspace" in ended.err
 
 
+def test_a_crate_that_the_registry_lacks_is_named(farm: Farm, project: Project) -> None:
+    place = project("tiny")
+    replaced(place / "Cargo.lock", 'version = "0.2.191"', 'version = "0.2.99999"')
+    ended = farm("build", place, *ONE).failed(3)
+    assert "the registry has no libc 0.2.99999, which Cargo.lock names" in ended.err
+    assert "cargo update libc" in ended.err
+
+
 def test_a_missing_lock_is_told_before_anything_starts(farm: Farm, project: Project) -> None:
     place = project("tiny")
     (place / "Cargo.lock").unlink()

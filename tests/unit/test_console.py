@@ -122,6 +122,18 @@ def test_an_image_does_not_flood_a_log() -> None:
     assert screen.lines == ["image seed: package 0", "image seed: ready"]
 
 
+def test_an_image_that_could_not_be_made_is_red() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=80)
+    with console.capture() as captured, Progress(console, live=False).shown() as emit:
+        emit(ImageProgress(image="seed", text="could not be made", done=True, failed=True))
+        emit(ImageProgress(image="toolchain", text="ready", done=True))
+    bad, good = captured.get().splitlines()
+    assert (bad, good) == (
+        "\x1b[1;31mimage seed: could not be made\x1b[0m",
+        "\x1b[32mimage toolchain: ready\x1b[0m",
+    )
+
+
 def test_an_image_is_told_whole_though_jobs_begin_meanwhile() -> None:
     screen = Screen()
     with Progress(screen.console).shown((X86,)) as emit:

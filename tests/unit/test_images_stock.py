@@ -198,8 +198,9 @@ def test_an_image_that_can_not_be_made_costs_only_what_is_made_from_it(world: Wo
         for name in ("builder-aarch64", "check-aarch64"):
             with pytest.raises(SurroundingsError, match="no room"):
                 supply[name]
-    told = [e.text for e in world.events if isinstance(e, ImageProgress) and e.done]
-    assert told.count("could not be made") == 1
+    told = [e for e in world.events if isinstance(e, ImageProgress) and e.done]
+    assert [e.image for e in told if e.failed] == ["python-aarch64"]
+    assert [e.image for e in told if e.text == "could not be made"] == ["python-aarch64"]
 
 
 def test_what_is_not_begun_when_the_run_ends_is_not_made(world: World) -> None:
