@@ -44,6 +44,8 @@ def main(where: str) -> int:
         if done.returncode != 0:
             print("error: pip could not install what the farm needs (see above)", file=sys.stderr)
             return 3
+    # As pip does for what it copies: some environments let Python write nothing as it goes.
+    subprocess.run((str(python), "-m", "compileall", "-q", str(ROOT / "farm")), check=False)
     return 0
 
 

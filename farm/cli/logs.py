@@ -12,7 +12,6 @@ import typer
 
 from farm.cli import options
 from farm.model.errors import UsageError, nearest
-from farm.model.runs import State
 
 if TYPE_CHECKING:
     from farm.model.runs import LogFile, Run
@@ -105,6 +104,7 @@ def _only(run: Run) -> LogFile | None:
 
 def _print(run: Run, log: LogFile, *, follow: bool) -> None:
     """Print `log`: as it is into a pipe, and without what a terminal could be harmed by."""
+    from farm.model.runs import State
     from farm.report.excerpt import coloured, plain
     from farm.runs.directory import read_run
     from farm.runs.tail import tail

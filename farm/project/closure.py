@@ -51,10 +51,15 @@ class Pruner:
         self._outputs = frozenset(outputs)
         self._vendored = vendored(project)
         self._known: dict[Path, bool] = {}
+        self._below: dict[Path, bool] = {}
 
     def always(self, path: Path) -> bool:
         """Tell whether the file `path` lies where only builds write, tracked or not."""
-        return any(p in self._outputs or p.name == ".farm" for p in path.parents)
+        directory = path.parent
+        if directory not in self._below:
+            around = (directory, *directory.parents)
+            self._below[directory] = any(p in self._outputs or p.name == ".farm" for p in around)
+        return self._below[directory]
 
     def untracked(self, path: Path, top: Path) -> bool:
         """Tell whether the file `path` below `top` lies in a directory that a tool made."""
@@ -103,7 +108,8 @@ def files_beside(project: Project, listed: set[Path]) -> Iterator[Path]:
 
     That is a crate outside of the git work tree, or one that git ignores.
     """
-    covered = listed | {parent for path in listed for parent in path.parents}
+    directories = {path.parent for path in listed}
+    covered = listed.union(directories, *(directory.parents for directory in directories))
     yield from _walks(project, [root for root in _roots(project) if root not in covered])
 
 

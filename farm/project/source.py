@@ -199,7 +199,7 @@ class _Excluded:
         self._places = places
 
     def __call__(self, path: Path) -> bool:
-        return any(
+        return bool(self._spec) and any(
             self._spec.match_file(path.relative_to(place).as_posix())
             for place in self._places
             if path.is_relative_to(place)
