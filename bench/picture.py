@@ -1,44 +1,72 @@
-"""Draws the ratios as bars."""
+"""Draws how long a user waits, by contestant, as bars."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import pygal
 from pygal.style import Style
-from results import Seen
+from scenarios import CIBW, DRAWN, FARM, PLAIN, SCENARIOS, ZIG
 
 _FONTS = "ui-sans-serif, system-ui, sans-serif"
-_ROW, _FRAME = 48, 130
+_WIDTH, _ROW, _FRAME = 900, 56, 110
+_COLOURS = {FARM: "#1f77b4", PLAIN: "#b0b0b0", CIBW: "#ff7f0e", ZIG: "#2ca02c"}
 
 
-def draw(seen: Sequence[Seen], path: Path) -> None:
-    """Write the picture of all ratios, with their bounds, as SVG to `path`."""
-    seen = [each for each in seen if each.ratio.drawn]
-    titles = list(dict.fromkeys(each.ratio for each in seen))
+def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write the picture of the whole commands' medians, in seconds, as SVG to `path`."""
+    projects = dict.fromkeys(r["project"] for r in records if r["contestant"] != FARM)
+    rows = [
+        (project, scenario)
+        for project in projects
+        for scenario in DRAWN
+        if _seconds(records, project, scenario, FARM) is not None
+    ]
     chart = pygal.HorizontalBar(
-        title="Ratios of medians; what each may be is beside its name",
+        title="Seconds until the wheels are there: medians, checks left out",
         style=Style(
             background="white",
             plot_background="white",
             font_family=_FONTS,
-            value_font_size=10,
-            colors=("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd"),
+            title_font_size=17,
+            label_font_size=13,
+            major_label_font_size=13,
+            value_font_size=12,
+            value_label_font_size=12,
+            legend_font_size=14,
+            guide_stroke_color="#e4e4e4",
+            major_guide_stroke_color="#e4e4e4",
+            colors=tuple(_COLOURS.values()),
         ),
         js=(),
-        width=1000,
-        height=_FRAME + _ROW * len(titles),
+        width=_WIDTH,
+        height=_FRAME + _ROW * len(rows),
         explicit_size=True,
         legend_at_bottom=True,
+        legend_at_bottom_columns=len(_COLOURS),
         print_values=True,
         print_values_position="top",
-        value_formatter=lambda value: f"{value:.2f}",
+        value_formatter=lambda value: f"{value:.3g}",
         disable_xml_declaration=True,
         truncate_label=-1,
+        spacing=12,
     )
-    chart.x_labels = [f"{r.title} ({r.bound})" if r.bound else r.title for r in reversed(titles)]
-    for project in dict.fromkeys(each.project for each in seen):
-        values = {each.ratio: round(each.value, 3) for each in seen if each.project == project}
-        chart.add(project, [values.get(ratio) for ratio in reversed(titles)])
+    chart.x_labels = [f"{p}: {SCENARIOS[s].title}" for p, s in reversed(rows)]
+    for contestant in _COLOURS:
+        chart.add(contestant, [_seconds(records, p, s, contestant) for p, s in reversed(rows)])
     path.write_text(f"{chart.render()}\n", encoding="utf-8")
+
+
+def _seconds(
+    records: Sequence[Mapping[str, Any]], project: str, scenario: str, contestant: str
+) -> float | None:
+    wanted = (project, scenario, contestant)
+    times = [
+        record["figures"]["whole"]
+        for record in records
+        if (record["project"], record["scenario"], record["contestant"]) == wanted
+    ]
+    return median(times) if times else None

@@ -116,7 +116,7 @@ def show(store: Store, form: Form, outcome: Outcome) -> int:
     print(text)
     if seen:
         (store.directory / "table.md").write_text(text + "\n", encoding="utf-8")
-        draw(seen, ROOT / form.picture if form.picture else store.directory / "bench.svg")
+        draw(records, ROOT / form.picture if form.picture else store.directory / "bench.svg")
     broken = [
         f"{each.ratio.title}, {each.project}: {each.value:.2f}, {each.ratio.bound}"
         for each in seen

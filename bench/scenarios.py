@@ -168,6 +168,8 @@ class Part:
                 yield Step(project=self.project, scenario=scenario, contestant=name, round=number)
 
 
+DRAWN = ("x86_64", "aarch64", "half", "matrix", "changed", "unchanged")
+"""What is in the picture."""
 _ONE = ("x86_64", "aarch64", "after")
 _MANY = ("half", "matrix", "changed", "unchanged")
 
@@ -254,8 +256,6 @@ class Ratio:
     at_most: float | None = None
     at_least: float | None = None
     projects: Sequence[str] = (CRATE.name, RPDS.name, HEAVY.name)
-    drawn: bool = True
-    """Whether it is in the picture."""
 
     def holds(self, seen: float) -> bool:
         """Tell whether `seen` is within the bounds."""
@@ -319,7 +319,6 @@ RATIOS = (
         title="nothing changed, seconds",
         over=Cell(scenario="unchanged", contestant=FARM, figure="whole"),
         at_most=0.6,
-        drawn=False,
     ),
     Ratio(
         title="all x86_64 wheels: cibuildwheel / farm",
@@ -352,7 +351,6 @@ RATIOS = (
         over=Cell(scenario="emulated", contestant=FARM, figure="build"),
         under=Cell(scenario="aarch64", contestant=FARM, figure="build"),
         projects=(TINY.name,),
-        drawn=False,
     ),
 )
 OWN = {
