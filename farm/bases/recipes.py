@@ -68,6 +68,11 @@ def names_for(
     return tuple(names)
 
 
+def tools_for(arches: Iterable[Arch]) -> tuple[str, ...]:
+    """Return the images that foreign architectures are tried and emulated with."""
+    return tuple(f"{kind}-{arch}" for arch in arches for kind in ("qemu", "probe"))
+
+
 def recipes(engine_arch: Arch) -> dict[str, Recipe]:
     """Return the recipe of every image that an engine of `engine_arch` can have, by name."""
     made = [_seed(engine_arch)]

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import docker
 
+from farm.bases.recipes import tools_for
 from farm.doctor import foreign
 from farm.doctor.findings import Diagnosis, Finding, Level, Repair
 from farm.engine import connection, images
@@ -50,7 +51,7 @@ def _examine(
     with ThreadPoolExecutor() as pool:
         buildx = pool.submit(_buildx)
         others = tuple(arch for arch in arches if arch is not facts.arch)
-        there = images.find(client, (*_stock(arches), *foreign.tools_of(others)))
+        there = images.find(client, (*_stock(arches), *tools_for(others)))
         stock = tuple(name for name in _stock(arches) if name in there)
         found = [_emulation(client, facts, arch, ledger, there) for arch in others]
         findings = (

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import docker
 from packaging.version import InvalidVersion, Version
 
+from farm.bases.recipes import tools_for
 from farm.doctor.findings import Finding, Level, Repair
 from farm.engine import emulation
 from farm.engine.connection import Facts
@@ -15,11 +16,6 @@ from farm.engine.emulation import GUESTS, Emulation, State
 from farm.engine.images import Image
 from farm.host import binfmt
 from farm.model.targets import Arch
-
-
-def tools_of(arches: tuple[Arch, ...]) -> tuple[str, ...]:
-    """Return the names of the images that foreign architectures are tried and emulated with."""
-    return tuple(f"{kind}-{arch}" for arch in arches for kind in ("qemu", "probe"))
 
 
 def emulation_of(
@@ -32,7 +28,7 @@ def emulation_of(
     if arch is facts.arch:
         return Emulation(arch=arch, state=State.NATIVE)
     guest = GUESTS[arch]
-    qemu, program = (there.get(name) for name in tools_of((arch,)))
+    qemu, program = (there.get(name) for name in tools_for((arch,)))
     if qemu and program:
         return emulation.probe(client, guest, image=program.reference, tools=qemu.reference)
     if not facts.local:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import docker
 
+from farm.bases.recipes import tools_for
 from farm.doctor import examine as doctor
 from farm.doctor import foreign
 from farm.doctor.findings import Diagnosis, Finding, Level, Repair
@@ -110,7 +111,7 @@ def _mount(_: tuple[Arch, ...], ledger: Ledger, emit: Emit) -> None:
 def _emulate(arches: tuple[Arch, ...], ledger: Ledger, emit: Emit) -> None:
     with connection.connect() as client:
         facts = connection.facts(client)
-        tools = images.ensure(client, foreign.tools_of(arches), emit=emit)
+        tools = images.ensure(client, tools_for(arches), emit=emit)
         for arch in arches:
             _emulate_one(client, facts, arch, tools, ledger, emit)
 

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from farm.model.plan import Command
+from farm.model.plan import Command, Job
+from farm.model.secrets import without_secrets
 from farm.model.targets import Mode
+
+INTERRUPTED = "interrupted"
+"""Why jobs did not start, or ended, after Ctrl-C."""
 
 
 class Status(StrEnum):
@@ -87,6 +91,20 @@ class JobResult:
         """The path of the wheel in `dist/`, or an empty string."""
         made = self.status in {Status.BUILT, Status.CACHED}
         return self.wheel.path if self.wheel and made else ""
+
+
+def skipped(job: Job, why: str) -> JobResult:
+    """Return the result of a job that never started."""
+    return JobResult(
+        job=job.id,
+        status=Status.SKIPPED,
+        mode=job.build.mode,
+        linker=job.build.linker,
+        command=without_secrets(job.build.command),
+        prepare=without_secrets(job.build.prepare),
+        attempts=0,
+        reason=why,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

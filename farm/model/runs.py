@@ -8,6 +8,8 @@ from pathlib import PurePath
 
 from farm.model.results import JobResult, Report, Status, WheelChecks
 
+BUILT = "built"
+"""Below a run's directory: the wheels that were built and not published."""
 FETCH = "fetch"
 """The log of what comes before every job."""
 

@@ -27,7 +27,7 @@ from farm.model.results import JobResult, Status, WheelFacts
 from farm.model.secrets import redact
 from farm.report.json import canonical
 from farm.runs.planner import Request
-from farm.steps.context import network_environment
+from farm.steps.network import network_environment
 from farm.steps.publish import sha256
 
 BOUND = 4 << 30

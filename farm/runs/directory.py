@@ -23,9 +23,8 @@ import farm
 from farm.model.adapters import adapter
 from farm.model.errors import SurroundingsError, UsageError, nearest
 from farm.model.results import JobResult, Report, WheelChecks
-from farm.model.runs import FETCH, LogFile, Run, State
+from farm.model.runs import BUILT, FETCH, LogFile, Run, State
 from farm.runs.planner import Request
-from farm.steps.build import BUILT
 
 LATEST = "latest"
 """The link to the newest run's directory, and what it is called on the command line."""

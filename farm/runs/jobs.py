@@ -14,7 +14,7 @@ from farm.model.errors import FarmError, JobError
 from farm.model.events import JobPhase, Phase, Warned
 from farm.model.failures import Cause
 from farm.model.plan import Build, Job
-from farm.model.results import CheckResult, JobResult, Status, WheelFacts
+from farm.model.results import CheckResult, JobResult, Status, WheelFacts, skipped
 from farm.model.secrets import without_secrets
 from farm.runs.cache import user_cache
 from farm.runs.directory import append_result
@@ -274,20 +274,6 @@ def _again(before: _Attempt, error: FarmError, *, context: Context) -> _Attempt 
     if how is None and alone and not before.alone:
         how = before.how
     return None if how is None else _Attempt(how=how, alone=alone or before.alone)
-
-
-def skipped(job: Job, why: str) -> JobResult:
-    """Return the result of a job that never started."""
-    return JobResult(
-        job=job.id,
-        status=Status.SKIPPED,
-        mode=job.build.mode,
-        linker=job.build.linker,
-        command=without_secrets(job.build.command),
-        prepare=without_secrets(job.build.prepare),
-        attempts=0,
-        reason=why,
-    )
 
 
 def _require_passed(checks: tuple[CheckResult, ...]) -> None:

@@ -21,9 +21,7 @@ from farm.project.cargo_config import fetch_config
 from farm.project.inspect import Project, inspect
 from farm.project.pyproject import PyProject, check_maturin, read_pyproject
 from farm.project.source import Source, collect, last_commit, source_date_epoch
-from farm.steps.build import plan_build
-from farm.steps.fetch import plan_fetch
-from farm.steps.smoke import plan_check
+from farm.steps.commands import plan_build, plan_check, plan_fetch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,39 +13,27 @@ import requests
 from docker.errors import APIError
 
 import farm
-from farm.doctor.foreign import tools_of
+from farm.bases.recipes import tools_for
 from farm.engine import images
 from farm.engine.connection import version
-from farm.engine.containers import Cancelled, Workshop, open_workshop
-from farm.engine.images import Image, Supply
+from farm.engine.images import Supply
 from farm.engine.leftovers import enforce_quota, reap
 from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
-from farm.model.plan import Job
-from farm.model.results import JobResult, Report
+from farm.model.results import INTERRUPTED, JobResult, Report, skipped
 from farm.model.secrets import redact, without_secrets
 from farm.model.settings import Settings
-from farm.model.targets import Arch, Mode
+from farm.model.targets import Arch
 from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
 from farm.runs.directory import (
-    TREE,
     append_result,
-    earlier_seconds,
     new_run,
     tidy,
     write_report,
 )
-from farm.runs.emulation import require_emulation
-from farm.runs.jobs import JobRunner, skipped
 from farm.runs.planner import Order
-from farm.runs.scheduler import INTERRUPTED, Schedule, Work, run_jobs
-from farm.runs.workplace import Workplace, open_workplace
-from farm.steps.context import Context, Site
-from farm.steps.fetch import fetch
-from farm.steps.hybrid import hybrid_warnings
 from farm.steps.publish import publish, remove_unfinished, require_writable
-from farm.steps.retries import persist
 
 _GIB = 1 << 30
 
@@ -137,7 +125,7 @@ def _go(
 ) -> None:
     """Take what is cached, and build the rest in a workshop; make the images meanwhile."""
     request, plan = order.request, order.plan
-    wanted = (*tools_of(plan.foreign), *plan.images)
+    wanted = (*tools_for(plan.foreign), *plan.images)
     with images.supply(client, wanted, emit=emit) as supply:
         found.images = supply
         _clean_up(order, client, emit)
@@ -148,8 +136,13 @@ def _go(
         jobs = tuple(job for job in plan.jobs if job.id not in cached)
         if not jobs:
             return
+        # Only now: a run that builds nothing is quicker without.
+        from farm.engine.containers import open_workshop  # noqa: PLC0415
+        from farm.runs.building import build_jobs, make_context  # noqa: PLC0415
+        from farm.runs.emulation import require_emulation  # noqa: PLC0415
+
         foreign = replace(plan, jobs=jobs).foreign
-        for name in tools_of(foreign):
+        for name in tools_for(foreign):
             supply[name]  # or emulation would be looked for before there is anything to try it with
         native = supply[f"builder-{plan.engine_arch}"].id
         with ThreadPoolExecutor(1) as aside:
@@ -157,7 +150,18 @@ def _go(
             with open_workshop(client, directory.name, native) as workshop:
                 found.emulation = tried.result()
                 context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
-                _build(order, jobs, context, found, keys, options)
+                built = build_jobs(
+                    order,
+                    jobs,
+                    context,
+                    supply,
+                    keys,
+                    force=options.force,
+                    fail_fast=options.fail_fast,
+                )
+        found.results += built.results
+        found.interrupted = built.interrupted
+        found.warnings = built.warnings
     _make_room(client, request.settings, emit)
 
 
@@ -203,137 +207,6 @@ def _clean_up(order: Order, client: docker.DockerClient, emit: Emit) -> None:
         emit(Note(text=f"removed what run {run}, which did not end in order, had left"))
     remove_unfinished(order.request.out)
     tidy(order.request.project.root, left.alive)
-
-
-def make_context(
-    order: Order,
-    workshop: Workshop,
-    found: Mapping[str, Image],
-    directory: Path,
-    emit: Emit,
-    *,
-    keep: bool,
-) -> Context:
-    """Return what the steps of the run in `directory` share."""
-    there, cpus = workshop.default_limits()
-    limits = order.request.settings.limits
-    memory = int(limits.memory_gib * _GIB)
-    builders = max(1, min(side_by_side(cpus), len(order.plan.jobs)))
-    if memory:
-        builders = max(1, min(builders, there // memory))
-    return Context(
-        workshop=workshop,
-        engine_arch=order.plan.engine_arch,
-        images=found,
-        directory=directory,
-        settings=order.request.settings,
-        memory=memory or there // builders,
-        cpus=limits.cpus or cpus,
-        builders=builders,
-        emit=emit,
-        keep=keep,
-    )
-
-
-def side_by_side(cpus: float) -> int:
-    """Return how many builds an engine of so many CPUs has under way at once.
-
-    Each may use all of its CPUs: while one links, which is the work of one CPU, others compile.
-    The memory is shared out between them.
-    """
-    return max(1, min(int(cpus), 2 + int(cpus) // 8))
-
-
-def _build(
-    order: Order,
-    jobs: tuple[Job, ...],
-    context: Context,
-    found: _Found,
-    keys: Mapping[str, str],
-    options: Options,
-) -> None:
-    """Run `jobs` in the project's workplace."""
-    tree, inputs = context.directory / TREE, found.images.inputs
-    try:
-        with open_workplace(order, jobs, context, inputs, tree, force=options.force) as workplace:
-            _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
-    finally:
-        tree.unlink(missing_ok=True)
-
-
-def _jobs(
-    order: Order,
-    jobs: tuple[Job, ...],
-    context: Context,
-    found: _Found,
-    workplace: Workplace,
-    keys: Mapping[str, str],
-    *,
-    fail_fast: bool,
-) -> None:
-    """Fetch, and run `jobs`."""
-    workshop, plan = context.workshop, order.plan
-    targets = workplace.targets
-    site = context.site("fetch", targets.shared)
-    if not targets.have(workplace.crates):
-        fetch(context, plan.fetch, site)
-        targets.keep(workplace.crates)
-    runner = JobRunner(
-        context=context,
-        targets=targets,
-        out=order.request.out,
-        keys=keys,
-        smoke=order.request.smoke,
-    )
-
-    def stop(why: str) -> None:
-        if why == INTERRUPTED:
-            context.emit(Note(text="interrupted: stopping what runs; Ctrl-C again ends at once"))
-        workshop.cancel(why)
-
-    work = Work(
-        build=runner.build,
-        finish=runner.finish,
-        skipped=runner.skipped,
-        stop=stop,
-    )
-    schedule = Schedule(
-        builders=context.builders,
-        after=workplace.after,
-        awaited={job.id: found.images.awaited(job.images) for job in jobs},
-        seconds=earlier_seconds(order.request.project.root),
-        fail_fast=fail_fast,
-    )
-    with ThreadPoolExecutor(1) as aside:
-        looked = aside.submit(_warn_of_hybrid, order, context, site)
-        results, found.interrupted = run_jobs(jobs, work, schedule)
-    found.results += results
-    found.warnings = looked.result()
-
-
-def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:
-    """Say what a hybrid build may get wrong; what keeps the farm from knowing is a warning too."""
-    hybrid = {job.target.arch for job in order.plan.jobs if job.build.mode is Mode.HYBRID}
-    if not hybrid:
-        return ()
-
-    def look(each: Context) -> tuple[str, ...]:
-        return hybrid_warnings(
-            each, order.request.project, order.request.source, site, sorted(hybrid)
-        )
-
-    def say(text: str) -> None:
-        context.emit(Warned(text=f"looking for what a hybrid build can't do: {text}"))
-
-    try:
-        found = persist(look, context, stopping=context.workshop.stopping, say=say)
-    except Cancelled:
-        return ()
-    except FarmError as error:
-        found = (f"not known what a hybrid build can't do: {error.message}",)
-    for text in found:
-        context.emit(Warned(text=text))
-    return found
 
 
 def _report(

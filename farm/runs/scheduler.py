@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from farm.model.plan import Job
-from farm.model.results import JobResult, Status
-
-INTERRUPTED = "interrupted"
+from farm.model.results import INTERRUPTED, JobResult, Status
 
 Built = TypeVar("Built")
 

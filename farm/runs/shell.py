@@ -24,10 +24,10 @@ from farm.model.plan import SOURCE, WORK, Command
 from farm.model.runs import Run
 from farm.model.targets import Arch
 from farm.runs.again import ask_again
+from farm.runs.building import make_context
 from farm.runs.directory import TREE, new_id, write_tree
 from farm.runs.emulation import require_emulation
 from farm.runs.planner import Order, prepare
-from farm.runs.run import make_context
 from farm.steps.build import brought_up, build
 from farm.steps.context import Context, Site, archive
 from farm.steps.fetch import fetch

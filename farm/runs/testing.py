@@ -17,8 +17,9 @@ from farm.model.settings import Settings
 from farm.model.targets import Arch, Interpreter
 from farm.runs.directory import new_run, write_checks
 from farm.runs.emulation import require_emulation
+from farm.steps.commands import plan_check
 from farm.steps.context import Context
-from farm.steps.smoke import check, plan_check
+from farm.steps.smoke import check
 from farm.wheels.archive import Wheel, read_wheel
 from farm.wheels.tags import claims
 

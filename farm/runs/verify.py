@@ -20,10 +20,10 @@ from farm.model.runs import Run
 from farm.model.secrets import HIDDEN, without_secrets
 from farm.model.verdict import Verdict
 from farm.runs.again import ask_again
+from farm.runs.building import make_context
 from farm.runs.directory import TREE, make_directory, new_id, write_tree
 from farm.runs.emulation import require_emulation
 from farm.runs.planner import Order, Request, prepare
-from farm.runs.run import make_context
 from farm.steps.build import build
 from farm.steps.context import Context
 from farm.steps.fetch import fetch

@@ -29,7 +29,8 @@ from farm.project.stamps import Stamps
 from farm.runs.directory import write_tree
 from farm.runs.planner import Order, Request
 from farm.runs.seeds import Place, sow
-from farm.steps.context import Context, Shared, certificates
+from farm.steps.context import Context, Shared
+from farm.steps.network import certificates
 from farm.steps.publish import sha256
 from farm.steps.targets import Targets
 

@@ -3,157 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from farm.bases import debian
 from farm.engine.containers import Container
 from farm.model.errors import FarmError, JobError, SurroundingsError
 from farm.model.failures import Cause
-from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Build, Command, Job
-from farm.model.settings import Settings
-from farm.model.targets import Arch, Interpreter, Mode, Target
-from farm.project.bindings import Kind
-from farm.project.inspect import Project
+from farm.model.plan import SOURCE, TARGET, WORK, Build, Command, Job
+from farm.model.runs import BUILT
 from farm.steps.context import Context, Log, Site
 from farm.steps.outcome import Reasons, Setting, failure
 from farm.steps.received import received
 from farm.wheels.metadata import file_name_fault
 
-BUILT = "built"
-"""Below a run's directory: the wheels that were built and not published."""
 _JOBS = "CARGO_BUILD_JOBS"
 _SHOWN = 5
 """So many wheels are named where one was due."""
-
-
-def build_argv(
-    target: Target,
-    builder: Interpreter,
-    settings: Settings,
-    project: Project,
-    *,
-    interpreter: str,
-    out: str,
-) -> tuple[str, ...]:
-    """Return maturin's command line for `target`, built on `builder`, whose path is `interpreter`.
-
-    `--target` is always given: without it maturin names the wheel after the compiler's own
-    architecture. Features of `[tool.maturin]` are repeated where the settings add some, since
-    maturin forgets its own when it is given `--features`; a profile there is left to maturin.
-    """
-    argv = ["maturin", "build"]
-    if settings.profile:
-        argv += ["--profile", settings.profile]
-    elif not project.pyproject.maturin.profile:
-        argv += ["--release"]
-    argv += ["--locked", "--target", target.arch.triple, "--interpreter", interpreter]
-    argv += ["--compatibility", target.policy, "--out", out]
-    if not settings.network:
-        argv += ["--offline"]
-    if settings.strip:
-        argv += ["--strip"]
-    if settings.no_default_features:
-        argv += ["--no-default-features"]
-    if settings.features:
-        argv += ["--features", ",".join(_features(project, builder))]
-    return (*argv, *settings.cargo_args)
-
-
-def _features(project: Project, builder: Interpreter) -> tuple[str, ...]:
-    conditional = project.pyproject.maturin.conditional
-    held = (c.feature for c in conditional if c.holds(builder))
-    return tuple(dict.fromkeys((*project.wanted.features, *held)))
-
-
-def plan_build(
-    target: Target,
-    builder: Interpreter,
-    settings: Settings,
-    project: Project,
-    *,
-    mode: Mode,
-    engine_arch: Arch,
-    project_path: str,
-    epoch: int,
-    out: str,
-) -> Build:
-    """Return how the wheel for `target` is built on `builder` in `mode`.
-
-    `project_path` is the project's directory below the source root, `epoch` is
-    SOURCE_DATE_EPOCH, `out` where the container leaves the wheel.
-    """
-    emulated = mode is Mode.EMULATED
-    image = f"{'emulated' if emulated else 'builder'}-{target.arch}"
-    environment = debian.build_environment(
-        arch=target.arch, engine_arch=engine_arch, mode=mode, interpreter=builder
-    ) | {
-        "CARGO_HOME": CARGO_HOME,
-        "CARGO_TARGET_DIR": f"{TARGET}/{'emulated' if emulated else 'shared'}",
-        "CARGO_TERM_COLOR": "never",
-        "HOME": f"{WORK}/home",
-        "SOURCE_DATE_EPOCH": str(epoch),
-    }
-    path = builder.path
-    prepare: tuple[Command, ...] = ()
-    if requires := _requires(project):
-        venv = f"{WORK}/env/{target.arch}-{builder.abi_tag}"
-        path = f"{venv}/bin/python3.{builder.minor}"
-        prepare = _environment_of(requires, builder, venv, image, target.arch, environment)
-        environment |= {"PATH": f"{environment['PATH']}:{venv}/bin", "VIRTUAL_ENV": venv}
-    command = Command(
-        image=image,
-        arch=target.arch,
-        argv=build_argv(target, builder, settings, project, interpreter=path, out=out),
-        cwd=f"{SOURCE}/{project_path}".removesuffix("/."),
-        environment=environment | settings.environment,
-        network=settings.network,
-    )
-    return Build(mode=mode, linker=debian.LINKER, prepare=prepare, command=command)
-
-
-def _requires(project: Project) -> tuple[str, ...]:
-    """Return `build-system.requires` less maturin, and what maturin adds to it for its bindings."""
-    requires = [str(requirement) for requirement in project.pyproject.build_requires]
-    names = {requirement.name for requirement in project.pyproject.build_requires}
-    if project.bindings.kind is Kind.CFFI and "cffi" not in names:
-        requires.append("cffi")
-    return tuple(requires)
-
-
-def _environment_of(
-    requires: tuple[str, ...],
-    builder: Interpreter,
-    venv: str,
-    image: str,
-    arch: Arch,
-    environment: Mapping[str, str],
-) -> tuple[Command, ...]:
-    """Return the commands that make the virtual environment `venv` with `requires`, from wheels."""
-    install = ("uv", "pip", "install", "--only-binary", ":all:", "--python", venv)
-    return tuple(
-        Command(
-            image=image,
-            arch=arch,
-            argv=argv,
-            cwd=WORK,
-            environment={
-                "PATH": environment["PATH"],
-                "HOME": f"{WORK}/home",
-                "UV_CACHE_DIR": f"{WORK}/uv",
-                "UV_NO_CONFIG": "1",
-                "UV_PYTHON_DOWNLOADS": "never",
-            },
-            network=True,
-        )
-        for argv in (
-            ("uv", "venv", "--no-project", "--clear", "--python", builder.path, venv),
-            (*install, *requires),
-        )
-    )
 
 
 def fewer_jobs(how: Build, error: FarmError, *, cpus: float) -> Build | None:

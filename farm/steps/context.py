@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shlex
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -16,28 +15,17 @@ from typing import IO, cast
 from farm.bases import debian
 from farm.engine.containers import Container, Limits, Mount, Spec, Workshop
 from farm.engine.images import Image
-from farm.host.certificates import VARIABLES, bundle
 from farm.model.events import Emit, JobLine
 from farm.model.plan import CARGO_HOME, SOURCE, TARGET, WORK, Command
 from farm.model.secrets import redact
 from farm.model.settings import Settings
 from farm.model.targets import Arch
+from farm.steps.network import network_environment
 
-_CA_NAME = "ca.pem"
 _SPOOL_BYTES = 8 << 20
 MAX_LOG = 256 << 20
 """Characters of one job's log: what a process prints must not fill this machine's disk."""
 _CUT = "the log ends here: it is too long"
-_PASSED_ON = (
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX",
-    "UV_INDEX_URL",
-    "UV_EXTRA_INDEX_URL",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,28 +189,6 @@ class Log:
     def command(self, command: Command) -> None:
         """Write what is about to run, so that it can be pasted, but for passwords."""
         self(redact(f"$ cd {command.cwd} && {shlex.join(command.argv)}"))
-
-
-def network_environment(place: str) -> dict[str, str]:
-    """Return what a command on a network needs to reach indexes as this machine does.
-
-    `place` is the container's directory that `certificates` were put into.
-    """
-    found = {
-        name: os.environ[name]
-        for upper in _PASSED_ON
-        for name in (upper, upper.lower())
-        if os.environ.get(name)
-    }
-    if bundle() is not None:
-        found |= dict.fromkeys(VARIABLES, f"{place}/{_CA_NAME}")
-    return found
-
-
-def certificates() -> dict[str, Path]:
-    """Return the archive member that carries this machine's CA bundle into a container."""
-    found = bundle()
-    return {} if found is None else {_CA_NAME: found}
 
 
 def archive(

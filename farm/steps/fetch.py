@@ -10,26 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from farm.bases import debian
 from farm.model.errors import FarmError, SurroundingsError, UsageError
 from farm.model.events import Warned
 from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
-from farm.model.targets import Arch
-from farm.steps.context import Context, Log, Site, archive, certificates
+from farm.steps.context import Context, Log, Site, archive
+from farm.steps.network import certificates
 from farm.steps.outcome import Reasons, Setting, failure
 from farm.steps.retries import persist
 
 DEADLINE = 1800.0
 """Seconds that a fetch may take."""
-CARGO_ENVIRONMENT = {
-    "PATH": debian.PATH,
-    "CARGO_HOME": CARGO_HOME,
-    "CARGO_TERM_COLOR": "never",
-    "HOME": f"{WORK}/home",
-}
-"""What cargo needs to read manifests, and to fetch what they name."""
-
 _STALE = re.compile(r"lock file .* needs to be updated|cannot update the lock file")
 _LACKING = re.compile(
     r"failed to select a version for the requirement `(\S+) = .*` \(locked to (\S+)\)"
@@ -38,31 +29,6 @@ _LACKING = re.compile(
 _UNREACHED = re.compile(
     r"failed to download from|HTTP response from .* got 4|failed to (?:clone|fetch) into"
 )
-
-
-def plan_fetch(
-    arches: Sequence[Arch], engine_arch: Arch, *, manifest: str, config: Sequence[str]
-) -> tuple[Command, ...]:
-    """Return the commands that get every crate that a build for `arches` needs.
-
-    `manifest` is Cargo.toml's path below the source root, `config` are `--config` arguments
-    that are safe to hand to cargo. The engine's own architecture is always among the targets,
-    for build scripts and procedural macros.
-    """
-    triples = sorted({arch.triple for arch in (*arches, engine_arch)})
-    argv = ["cargo", "fetch", "--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
-    for triple in triples:
-        argv += ["--target", triple]
-    return (
-        Command(
-            image=f"builder-{engine_arch}",
-            arch=engine_arch,
-            argv=(*argv, *config),
-            cwd=WORK,
-            environment=CARGO_ENVIRONMENT,
-            network=True,
-        ),
-    )
 
 
 def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:

@@ -16,8 +16,9 @@ from farm.project.cargo_config import Flags, compiler_flags, fetch_config
 from farm.project.hybrid import build_scripts, findings
 from farm.project.inspect import Project
 from farm.project.source import Source
+from farm.steps.commands import CARGO_ENVIRONMENT
 from farm.steps.context import Context, Site
-from farm.steps.fetch import CARGO_ENVIRONMENT, DEADLINE
+from farm.steps.fetch import DEADLINE
 from farm.steps.received import Received, received
 
 _MAX_SCRIPT = 1 << 20

@@ -16,9 +16,9 @@ from farm.model.events import Warned
 from farm.model.failures import Cause, Ended
 from farm.model.plan import CHECK, SOURCE, Check, Command
 from farm.model.results import CheckResult
-from farm.model.settings import Smoke
-from farm.model.targets import Arch, Interpreter
-from farm.steps.context import Context, Log, Site, archive, certificates
+from farm.steps.commands import PROGRAM, REQUEST, WHEEL
+from farm.steps.context import Context, Log, Site, archive
+from farm.steps.network import certificates
 from farm.steps.outcome import Reasons, Setting, failure
 from farm.steps.retries import persist
 from farm.wheels.archive import Wheel
@@ -27,68 +27,8 @@ from farm.wheels.check import Answer, answer, program, request
 USER = 1000
 """Who the check runs as, in every check image."""
 
-_VENV = f"{CHECK}/venv"
-_WHEEL = f"{CHECK}/{{wheel}}"
-_PROGRAM, _REQUEST = "check.py", "wheel.json"
-_ENVIRONMENT = {
-    "HOME": f"{CHECK}/home",
-    "PATH": f"{_VENV}/bin:/usr/bin:/bin",
-    "VIRTUAL_ENV": _VENV,
-    "LANG": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "UV_CACHE_DIR": f"{CHECK}/uv",
-    "UV_LINK_MODE": "hardlink",
-    "UV_NO_CONFIG": "1",
-    "UV_PYTHON_DOWNLOADS": "never",
-}
-_UV = "/opt/uv/bin/uv"
 _NO_VOLUME = re.compile(r"[^A-Za-z0-9_.-]")
 """What the engine takes in no volume's name, and a wheel's may have: `+` of a local version."""
-
-
-def plan_check(
-    interpreter: Interpreter,
-    arch: Arch,
-    smoke: Smoke,
-    *,
-    project_path: str,
-    groups: tuple[str, ...],
-) -> Check:
-    """Return the smoke test of one wheel on one interpreter.
-
-    `groups` are the requirements of the settings' dependency groups, already looked up.
-    """
-    extras = f"[{','.join(smoke.extras)}]" if smoke.extras else ""
-
-    def command(*argv: str, network: bool = False) -> Command:
-        return Command(
-            image=f"check-{arch}",
-            arch=arch,
-            argv=argv,
-            cwd=f"{CHECK}/home",
-            environment=_ENVIRONMENT,
-            network=network,
-        )
-
-    needs_network = bool(smoke.requires or groups)
-    prepare = (
-        command(_UV, "venv", "--no-project", "--python", interpreter.path, _VENV),
-        command(
-            *(_UV, "pip", "install", "--only-binary", ":all:", "--python", _VENV),
-            *(f"{_WHEEL}{extras}", *smoke.requires, *groups),
-            network=needs_network,
-        ),
-    )
-    run = [command("python", f"{CHECK}/{_PROGRAM}", f"{CHECK}/{_REQUEST}")]
-    if smoke.command:
-        place = f"{SOURCE}/{project_path}".removesuffix("/.")
-        run.append(command(*(word.replace("{project}", place) for word in smoke.command)))
-    return Check(
-        interpreter=interpreter,
-        prepare=prepare,
-        run=tuple(run),
-        excused=any(Interpreter.parse(text) == interpreter for text in smoke.excuse),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +150,8 @@ def _contents(room: _Room) -> IO[bytes]:
     )
     members: dict[str, bytes | Path] = {
         wheel.path.name: wheel.path,
-        _PROGRAM: program(),
-        _REQUEST: request(wheel),
+        PROGRAM: program(),
+        REQUEST: request(wheel),
         **certificates(),
     }
     return archive(members, directories=("home", "uv", "venv"), owner=USER)
@@ -221,8 +161,7 @@ def _filled(command: Command, wheel: Wheel) -> Command:
     """Name the wheel in the word that installs it, and in no other: paths may have braces too."""
     name = f"{CHECK}/{wheel.path.name}"
     words = (
-        name + word.removeprefix(_WHEEL) if word.startswith(_WHEEL) else word
-        for word in command.argv
+        name + word.removeprefix(WHEEL) if word.startswith(WHEEL) else word for word in command.argv
     )
     return replace(command, argv=tuple(words))
 
@@ -230,7 +169,7 @@ def _filled(command: Command, wheel: Wheel) -> Command:
 def _run(container: Container, command: Command, log: Log, setting: Setting) -> None:
     """Run one command; raise the error that its failure is."""
     log.command(command)
-    if f"{CHECK}/{_PROGRAM}" in command.argv:
+    if f"{CHECK}/{PROGRAM}" in command.argv:
         _import_modules(container, command, log, setting)
         return
     reasons = Reasons(log)

@@ -8,6 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from farm.bases.recipes import tools_for
 from farm.doctor import examine as doctor
 from farm.doctor import foreign, repair
 from farm.engine import connection, emulation, images
@@ -33,7 +34,7 @@ def other(facts: Facts) -> Arch:
 
 @pytest.fixture(scope="module")
 def tools(client: docker.DockerClient, other: Arch) -> dict[str, Image]:
-    return images.ensure(client, foreign.tools_of((other,)), emit=_ignore)
+    return images.ensure(client, tools_for((other,)), emit=_ignore)
 
 
 @pytest.fixture

@@ -154,7 +154,8 @@ def test_a_run_that_builds_nothing_loads_nothing_that_only_builds_need() -> None
     code = (
         "import sys\nimport farm.cli.main, farm.engine.connection, farm.report.summary\n"
         "import farm.runs.planner, farm.runs.run\n"
-        "heavy = {'auditwheel', 'filelock', 'psutil', 'python_on_whales', 'farm.engine.making'}\n"
+        "heavy = {'auditwheel', 'filelock', 'installer', 'psutil', 'python_on_whales'}\n"
+        "heavy |= {'farm.engine.containers', 'farm.engine.making', 'farm.runs.building'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

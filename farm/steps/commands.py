@@ -1,0 +1,231 @@
+"""The commands of every step as data: what a plan shows, and a job then runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from farm.bases import debian
+from farm.model.plan import CARGO_HOME, CHECK, SOURCE, TARGET, WORK, Build, Check, Command
+from farm.model.settings import Settings, Smoke
+from farm.model.targets import Arch, Interpreter, Mode, Target
+from farm.project.bindings import Kind
+from farm.project.inspect import Project
+
+CARGO_ENVIRONMENT = {
+    "PATH": debian.PATH,
+    "CARGO_HOME": CARGO_HOME,
+    "CARGO_TERM_COLOR": "never",
+    "HOME": f"{WORK}/home",
+}
+"""What cargo needs to read manifests, and to fetch what they name."""
+_VENV = f"{CHECK}/venv"
+WHEEL = f"{CHECK}/{{wheel}}"
+PROGRAM, REQUEST = "check.py", "wheel.json"
+_CHECK_ENVIRONMENT = {
+    "HOME": f"{CHECK}/home",
+    "PATH": f"{_VENV}/bin:/usr/bin:/bin",
+    "VIRTUAL_ENV": _VENV,
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "UV_CACHE_DIR": f"{CHECK}/uv",
+    "UV_LINK_MODE": "hardlink",
+    "UV_NO_CONFIG": "1",
+    "UV_PYTHON_DOWNLOADS": "never",
+}
+_UV = "/opt/uv/bin/uv"
+
+
+def plan_fetch(
+    arches: Sequence[Arch], engine_arch: Arch, *, manifest: str, config: Sequence[str]
+) -> tuple[Command, ...]:
+    """Return the commands that get every crate that a build for `arches` needs.
+
+    `manifest` is Cargo.toml's path below the source root, `config` are `--config` arguments
+    that are safe to hand to cargo. The engine's own architecture is always among the targets,
+    for build scripts and procedural macros.
+    """
+    triples = sorted({arch.triple for arch in (*arches, engine_arch)})
+    argv = ["cargo", "fetch", "--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
+    for triple in triples:
+        argv += ["--target", triple]
+    return (
+        Command(
+            image=f"builder-{engine_arch}",
+            arch=engine_arch,
+            argv=(*argv, *config),
+            cwd=WORK,
+            environment=CARGO_ENVIRONMENT,
+            network=True,
+        ),
+    )
+
+
+def build_argv(
+    target: Target,
+    builder: Interpreter,
+    settings: Settings,
+    project: Project,
+    *,
+    interpreter: str,
+    out: str,
+) -> tuple[str, ...]:
+    """Return maturin's command line for `target`, built on `builder`, whose path is `interpreter`.
+
+    `--target` is always given: without it maturin names the wheel after the compiler's own
+    architecture. Features of `[tool.maturin]` are repeated where the settings add some, since
+    maturin forgets its own when it is given `--features`; a profile there is left to maturin.
+    """
+    argv = ["maturin", "build"]
+    if settings.profile:
+        argv += ["--profile", settings.profile]
+    elif not project.pyproject.maturin.profile:
+        argv += ["--release"]
+    argv += ["--locked", "--target", target.arch.triple, "--interpreter", interpreter]
+    argv += ["--compatibility", target.policy, "--out", out]
+    if not settings.network:
+        argv += ["--offline"]
+    if settings.strip:
+        argv += ["--strip"]
+    if settings.no_default_features:
+        argv += ["--no-default-features"]
+    if settings.features:
+        argv += ["--features", ",".join(_features(project, builder))]
+    return (*argv, *settings.cargo_args)
+
+
+def _features(project: Project, builder: Interpreter) -> tuple[str, ...]:
+    conditional = project.pyproject.maturin.conditional
+    held = (c.feature for c in conditional if c.holds(builder))
+    return tuple(dict.fromkeys((*project.wanted.features, *held)))
+
+
+def plan_build(
+    target: Target,
+    builder: Interpreter,
+    settings: Settings,
+    project: Project,
+    *,
+    mode: Mode,
+    engine_arch: Arch,
+    project_path: str,
+    epoch: int,
+    out: str,
+) -> Build:
+    """Return how the wheel for `target` is built on `builder` in `mode`.
+
+    `project_path` is the project's directory below the source root, `epoch` is
+    SOURCE_DATE_EPOCH, `out` where the container leaves the wheel.
+    """
+    emulated = mode is Mode.EMULATED
+    image = f"{'emulated' if emulated else 'builder'}-{target.arch}"
+    environment = debian.build_environment(
+        arch=target.arch, engine_arch=engine_arch, mode=mode, interpreter=builder
+    ) | {
+        "CARGO_HOME": CARGO_HOME,
+        "CARGO_TARGET_DIR": f"{TARGET}/{'emulated' if emulated else 'shared'}",
+        "CARGO_TERM_COLOR": "never",
+        "HOME": f"{WORK}/home",
+        "SOURCE_DATE_EPOCH": str(epoch),
+    }
+    path = builder.path
+    prepare: tuple[Command, ...] = ()
+    if requires := _requires(project):
+        venv = f"{WORK}/env/{target.arch}-{builder.abi_tag}"
+        path = f"{venv}/bin/python3.{builder.minor}"
+        prepare = _environment_of(requires, builder, venv, image, target.arch, environment)
+        environment |= {"PATH": f"{environment['PATH']}:{venv}/bin", "VIRTUAL_ENV": venv}
+    command = Command(
+        image=image,
+        arch=target.arch,
+        argv=build_argv(target, builder, settings, project, interpreter=path, out=out),
+        cwd=f"{SOURCE}/{project_path}".removesuffix("/."),
+        environment=environment | settings.environment,
+        network=settings.network,
+    )
+    return Build(mode=mode, linker=debian.LINKER, prepare=prepare, command=command)
+
+
+def _requires(project: Project) -> tuple[str, ...]:
+    """Return `build-system.requires` less maturin, and what maturin adds to it for its bindings."""
+    requires = [str(requirement) for requirement in project.pyproject.build_requires]
+    names = {requirement.name for requirement in project.pyproject.build_requires}
+    if project.bindings.kind is Kind.CFFI and "cffi" not in names:
+        requires.append("cffi")
+    return tuple(requires)
+
+
+def _environment_of(
+    requires: tuple[str, ...],
+    builder: Interpreter,
+    venv: str,
+    image: str,
+    arch: Arch,
+    environment: Mapping[str, str],
+) -> tuple[Command, ...]:
+    """Return the commands that make the virtual environment `venv` with `requires`, from wheels."""
+    install = ("uv", "pip", "install", "--only-binary", ":all:", "--python", venv)
+    return tuple(
+        Command(
+            image=image,
+            arch=arch,
+            argv=argv,
+            cwd=WORK,
+            environment={
+                "PATH": environment["PATH"],
+                "HOME": f"{WORK}/home",
+                "UV_CACHE_DIR": f"{WORK}/uv",
+                "UV_NO_CONFIG": "1",
+                "UV_PYTHON_DOWNLOADS": "never",
+            },
+            network=True,
+        )
+        for argv in (
+            ("uv", "venv", "--no-project", "--clear", "--python", builder.path, venv),
+            (*install, *requires),
+        )
+    )
+
+
+def plan_check(
+    interpreter: Interpreter,
+    arch: Arch,
+    smoke: Smoke,
+    *,
+    project_path: str,
+    groups: tuple[str, ...],
+) -> Check:
+    """Return the smoke test of one wheel on one interpreter.
+
+    `groups` are the requirements of the settings' dependency groups, already looked up.
+    """
+    extras = f"[{','.join(smoke.extras)}]" if smoke.extras else ""
+
+    def command(*argv: str, network: bool = False) -> Command:
+        return Command(
+            image=f"check-{arch}",
+            arch=arch,
+            argv=argv,
+            cwd=f"{CHECK}/home",
+            environment=_CHECK_ENVIRONMENT,
+            network=network,
+        )
+
+    needs_network = bool(smoke.requires or groups)
+    prepare = (
+        command(_UV, "venv", "--no-project", "--python", interpreter.path, _VENV),
+        command(
+            *(_UV, "pip", "install", "--only-binary", ":all:", "--python", _VENV),
+            *(f"{WHEEL}{extras}", *smoke.requires, *groups),
+            network=needs_network,
+        ),
+    )
+    run = [command("python", f"{CHECK}/{PROGRAM}", f"{CHECK}/{REQUEST}")]
+    if smoke.command:
+        place = f"{SOURCE}/{project_path}".removesuffix("/.")
+        run.append(command(*(word.replace("{project}", place) for word in smoke.command)))
+    return Check(
+        interpreter=interpreter,
+        prepare=prepare,
+        run=tuple(run),
+        excused=any(Interpreter.parse(text) == interpreter for text in smoke.excuse),
+    )
