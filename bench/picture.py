@@ -9,7 +9,8 @@ from typing import Any
 
 import pygal
 from pygal.style import Style
-from scenarios import CIBW, DRAWN, FARM, PLAIN, SCENARIOS, ZIG
+from results import figures
+from scenarios import CIBW, DRAWN, FARM, PLAIN, SCENARIOS, ZIG, Cell
 
 _FONTS = "ui-sans-serif, system-ui, sans-serif"
 _WIDTH, _ROW, _FRAME = 900, 56, 110
@@ -63,10 +64,6 @@ def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 def _seconds(
     records: Sequence[Mapping[str, Any]], project: str, scenario: str, contestant: str
 ) -> float | None:
-    wanted = (project, scenario, contestant)
-    times = [
-        record["figures"]["whole"]
-        for record in records
-        if (record["project"], record["scenario"], record["contestant"]) == wanted
-    ]
+    cell = Cell(scenario=scenario, contestant=contestant, figure="whole")
+    times = figures(records, project, cell).values()
     return median(times) if times else None

@@ -95,7 +95,7 @@ class Store:
         records = self.records()
         if took := [r["took"] for r in records if _is(r, step.project.name, step)]:
             return float(max(took))
-        plain = _figures(records, step.project.name, ONE_PLAIN).values()
+        plain = figures(records, step.project.name, ONE_PLAIN).values()
         return SCENARIOS[step.scenario].builds * max(plain, default=step.project.weight)
 
     def _path(self, step: Step) -> Path:
@@ -149,10 +149,10 @@ def ratios(records: Sequence[Mapping[str, Any]]) -> list[Seen]:
     seen = []
     for ratio in RATIOS:
         for project in ratio.projects:
-            over = _figures(records, project, ratio.over)
+            over = figures(records, project, ratio.over)
             under = dict.fromkeys(over, 1.0)
             if ratio.under is not None:
-                under = _figures(records, project, ratio.under)
+                under = figures(records, project, ratio.under)
             both = sorted(over.keys() & under.keys())
             if not both:
                 continue
@@ -171,7 +171,7 @@ def ratios(records: Sequence[Mapping[str, Any]]) -> list[Seen]:
     return seen
 
 
-def _figures(records: Iterable[Mapping[str, Any]], project: str, cell: Cell) -> dict[int, float]:
+def figures(records: Iterable[Mapping[str, Any]], project: str, cell: Cell) -> dict[int, float]:
     """Return a cell's figures by round."""
     return {
         record["round"]: record["figures"][cell.figure]
@@ -239,7 +239,7 @@ def _own_table(records: Sequence[Mapping[str, Any]]) -> str:
         f"| {title} | {project} | {_spread(values)} |"
         for title, cell in OWN.items()
         for project in projects
-        if (values := list(_figures(records, project, cell).values()))
+        if (values := list(figures(records, project, cell).values()))
     ]
     return "\n".join(lines)
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from farm.engine.containers import Cancelled, Workshop
-from farm.engine.images import Image, Supply
+from farm.engine.images import Image
 from farm.model.errors import FarmError
 from farm.model.events import Emit, Note, Warned
 from farm.model.plan import Job
-from farm.model.results import INTERRUPTED, JobResult
+from farm.model.results import INTERRUPTED
 from farm.model.targets import Mode
 from farm.runs.directory import TREE, earlier_seconds
 from farm.runs.jobs import JobRunner
 from farm.runs.planner import Order
+from farm.runs.run import Found, Options
 from farm.runs.scheduler import Schedule, Work, run_jobs
 from farm.runs.workplace import Workplace, open_workplace
 from farm.steps.context import Context, Site
@@ -28,15 +28,6 @@ from farm.steps.hybrid import hybrid_warnings
 from farm.steps.retries import persist
 
 _GIB = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """What came of jobs."""
-
-    results: tuple[JobResult, ...]
-    interrupted: bool
-    warnings: tuple[str, ...]
 
 
 def make_context(
@@ -82,20 +73,19 @@ def build_jobs(
     order: Order,
     jobs: tuple[Job, ...],
     context: Context,
-    supply: Supply,
+    found: Found,
     keys: Mapping[str, str],
-    *,
-    force: bool,
-    fail_fast: bool,
-) -> Built:
+    options: Options,
+) -> None:
     """Run `jobs` in the project's workplace; `keys` are by what the cache will have the wheels.
 
+    What came of them is added to `found` at once: what fails after that costs no result.
     Raises UsageError and SurroundingsError for what keeps every job from starting.
     """
-    tree = context.directory / TREE
+    tree, inputs = context.directory / TREE, found.images.inputs
     try:
-        with open_workplace(order, jobs, context, supply.inputs, tree, force=force) as workplace:
-            return _jobs(order, jobs, context, supply, workplace, keys, fail_fast=fail_fast)
+        with open_workplace(order, jobs, context, inputs, tree, force=options.force) as workplace:
+            _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
     finally:
         tree.unlink(missing_ok=True)
 
@@ -104,12 +94,12 @@ def _jobs(
     order: Order,
     jobs: tuple[Job, ...],
     context: Context,
-    supply: Supply,
+    found: Found,
     workplace: Workplace,
     keys: Mapping[str, str],
     *,
     fail_fast: bool,
-) -> Built:
+) -> None:
     """Fetch, and run `jobs`."""
     workshop, plan = context.workshop, order.plan
     targets = workplace.targets
@@ -139,14 +129,15 @@ def _jobs(
     schedule = Schedule(
         builders=context.builders,
         after=workplace.after,
-        awaited={job.id: supply.awaited(job.images) for job in jobs},
+        awaited={job.id: found.images.awaited(job.images) for job in jobs},
         seconds=earlier_seconds(order.request.project.root),
         fail_fast=fail_fast,
     )
     with ThreadPoolExecutor(1) as aside:
         looked = aside.submit(_warn_of_hybrid, order, context, site)
-        results, interrupted = run_jobs(jobs, work, schedule)
-    return Built(results=results, interrupted=interrupted, warnings=looked.result())
+        results, found.interrupted = run_jobs(jobs, work, schedule)
+    found.results += results
+    found.warnings = looked.result()
 
 
 def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:

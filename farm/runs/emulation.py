@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import docker
 
+from farm.bases.recipes import tools_for
 from farm.doctor.foreign import judge
 from farm.engine import emulation, images
 from farm.engine.connection import facts
@@ -23,7 +24,7 @@ def require_emulation(
     """
     versions = {}
     for arch in sorted(arches):
-        tools, probe = f"qemu-{arch}", f"probe-{arch}"
+        tools, probe = tools_for((arch,))
         there = images.ensure(client, (tools, probe), emit=emit)
         state = emulation.probe(
             client,

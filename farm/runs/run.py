@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(kw_only=True)
-class _Found:
+class Found:
     """What a run has learned by now; what an interrupted one reports."""
 
     images: Supply = field(default_factory=lambda: Supply(labels={}, coming={}))
@@ -91,7 +91,7 @@ def execute(
         emit(Warned(text=text))
     run, directory = new_run(order.request.project.root)
     write_asked(order, directory)
-    found = _Found()
+    found = Found()
 
     def report() -> Outcome:
         whole = _report(order, found, run, time.monotonic() - started, client)
@@ -119,7 +119,7 @@ def _go(
     order: Order,
     client: docker.DockerClient,
     emit: Emit,
-    found: _Found,
+    found: Found,
     directory: Path,
     options: Options,
 ) -> None:
@@ -150,18 +150,7 @@ def _go(
             with open_workshop(client, directory.name, native) as workshop:
                 found.emulation = tried.result()
                 context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
-                built = build_jobs(
-                    order,
-                    jobs,
-                    context,
-                    supply,
-                    keys,
-                    force=options.force,
-                    fail_fast=options.fail_fast,
-                )
-        found.results += built.results
-        found.interrupted = built.interrupted
-        found.warnings = built.warnings
+                build_jobs(order, jobs, context, found, keys, options)
     _make_room(client, request.settings, emit)
 
 
@@ -210,7 +199,7 @@ def _clean_up(order: Order, client: docker.DockerClient, emit: Emit) -> None:
 
 
 def _report(
-    order: Order, found: _Found, run: str, seconds: float, client: docker.DockerClient
+    order: Order, found: Found, run: str, seconds: float, client: docker.DockerClient
 ) -> Report:
     plan = order.plan
     results = {result.job: result for result in found.results}
