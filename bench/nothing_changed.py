@@ -60,8 +60,8 @@ def faults(rounds: list[Round], since: float) -> Iterator[str]:
             if built:
                 yield f"run {run} built {' '.join(built)}"
             seen = client.events(
-                since=f"{since:.9f}",
-                until=f"{time.time():.9f}",
+                since=int(since),
+                until=int(time.time()) + 1,
                 filters={"type": "container", "label": f"farm.run={run}"},
             )
             if any(seen):

@@ -182,6 +182,24 @@ def test_ctrl_c_keeps_what_is_finished_and_writes_the_report(
     assert left(client, place) == []
 
 
+def test_ctrl_c_while_the_run_cleans_up_costs_no_result(
+    project: Callable[[str], Path], client: docker.DockerClient, start: Start, tmp_path: Path
+) -> None:
+    place = project("tiny")
+    relay = Relay(tmp_path / "relay.sock", hold=b"DELETE /v1.41/volumes", number=3)
+    address = {"DOCKER_HOST": f"unix://{tmp_path / 'relay.sock'}"}
+    farm = start(place, *ONE, "--json", environment=address)
+    assert relay.held.wait(PATIENCE)  # two volumes go with their job
+    assert list((place / ".farm").glob("runs/*/journal.jsonl"))
+    farm.send_signal(signal.SIGINT)
+    out, said = farm.communicate(timeout=PATIENCE)
+    assert farm.returncode == 130, said
+    report = json.loads(out)
+    assert report["interrupted"]
+    assert [job["status"] for job in report["jobs"]] == ["built"]
+    wait_for(lambda: reap(client) and left(client, place) == [])
+
+
 def test_ctrl_c_before_any_job_also_writes_the_report(
     project: Callable[[str], Path], client: docker.DockerClient, start: Start
 ) -> None:

@@ -1,6 +1,6 @@
 """Draws `docs/run.svg`: a real build of `crate/`, half way and at its end. Needs tmux.
 
-    .venv/bin/python tools/picture.py
+    .venv/bin/python tools/run_picture.py
 
 The build runs on a copy in a temporary directory, which the picture calls `~`, in a terminal of
 tmux's, whose screen is read with its colours. Do it on an idle machine whose images are made.
