@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,15 @@ class Finished:
 
 
 Farm = Callable[..., Finished]
+
+
+def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:
+    """Return what `found` returns, once that is true; fail after `patience` seconds."""
+    until = time.monotonic() + patience
+    while not (value := found()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return value
 
 
 @pytest.fixture(scope="session")

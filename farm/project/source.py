@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -81,29 +81,18 @@ class Source:
             whole.update(os.fsencode(file.path) + f"\0{kind} {file.mode:o} {content}\n".encode())
         return whole.hexdigest()
 
-    def write_tar(
-        self,
-        stream: IO[bytes],
-        *,
-        mtime: int,
-        times: Mapping[str, float] | None = None,
-        only: Collection[str] | None = None,
-    ) -> None:
+    def write_tar(self, stream: IO[bytes], *, mtime: int) -> None:
         """Write the files to `stream` as a tar archive, without seeking in it.
 
-        Owner is 0, every time `mtime` but for those that `times` has by path, the order that of
-        `files`: the same source gives the same bytes. `only` restricts it to these paths. Raises
-        UsageError when a file can't be read, or is not what `hashes` says any more: wheels are
-        named by that in the cache.
+        Owner is 0, every time `mtime`, the order that of `files`: the same source gives the same
+        bytes. Raises UsageError when a file can't be read, or is not what `hashes` says any more:
+        wheels are named by that in the cache.
         """
-        times = times or {}
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-            pairs = zip(self.files, self.hashes, strict=True)
-            files = {f: content for f, content in pairs if only is None or f.path in only}
-            for directory in _directories(files):
+            for directory in _directories(self.files):
                 archive.addfile(_header(directory, tarfile.DIRTYPE, 0o755, mtime))
-            for file, content in files.items():
-                _add(archive, file, content, times.get(file.path, mtime))
+            for file, content in zip(self.files, self.hashes, strict=True):
+                _add(archive, file, content, mtime)
 
 
 @readable()
@@ -286,7 +275,7 @@ def _directories(files: Iterable[SourceFile]) -> list[str]:
     return sorted(found - {"."}, key=os.fsencode)
 
 
-def _header(name: str, kind: bytes, mode: int, mtime: float) -> tarfile.TarInfo:
+def _header(name: str, kind: bytes, mode: int, mtime: int) -> tarfile.TarInfo:
     header = tarfile.TarInfo(name)
     header.type, header.mode, header.mtime = kind, mode, mtime
     return header
@@ -311,7 +300,7 @@ class _Hashed:
         return self._hash.hexdigest()
 
 
-def _add(archive: tarfile.TarFile, file: SourceFile, content: str, mtime: float) -> None:
+def _add(archive: tarfile.TarFile, file: SourceFile, content: str, mtime: int) -> None:
     """Add `file`, whose hash is `content`."""
     if file.link is not None:
         header = _header(file.path, tarfile.SYMTYPE, file.mode, mtime)
@@ -324,8 +313,10 @@ def _add(archive: tarfile.TarFile, file: SourceFile, content: str, mtime: float)
         with file.origin.open("rb") as stream:
             hashed = _Hashed(stream)
             archive.addfile(header, cast("IO[bytes]", hashed))
-            grown = bool(stream.read(1))
+            same = not stream.read(1) and hashed.sha256 == content
     except OSError as error:
-        raise _unreadable(file, error) from None
-    if grown or hashed.sha256 != content:
+        if error.errno is not None:
+            raise _unreadable(file, error) from None
+        same = False  # tarfile found it shorter than its header says
+    if not same:
         raise UsageError(f"{file.origin} changed while it was read", "Run it again.")

@@ -9,8 +9,10 @@ jumped. What did not change keeps its time, so that only what did is compiled.
 from __future__ import annotations
 
 import secrets
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -58,6 +60,20 @@ def stamped(source: Source, before: Stamps | None, now: float) -> Stamps:
         same = old is not None and old.sha256 == content
         files[file.path] = old if old and same else Stamp(sha256=content, time=now)
     return Stamps(generation=before.generation, last=now, files=files)
+
+
+def stamp_tar(tree: IO[bytes], into: IO[bytes], times: Mapping[str, float]) -> None:
+    """Copy the archive `tree` of a source to `into`, with the `times` of its files by their paths.
+
+    Neither is sought in.
+    """
+    with (
+        tarfile.open(fileobj=tree, mode="r|") as source,
+        tarfile.open(fileobj=into, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for member in source:
+            member.mtime = times.get(member.name, member.mtime)
+            archive.addfile(member, source.extractfile(member) if member.isreg() else None)
 
 
 def read_stamps(text: bytes) -> Stamps | None:

@@ -77,17 +77,15 @@ def build_jobs(
     keys: Mapping[str, str],
     options: Options,
 ) -> None:
-    """Run `jobs` in the project's workplace; `keys` are by what the cache will have the wheels.
+    """Run `jobs` in the project's workplace, on the source that is in the run's directory.
 
-    What came of them is added to `found` at once: what fails after that costs no result.
-    Raises UsageError and SurroundingsError for what keeps every job from starting.
+    `keys` are by what the cache will have the wheels. What came of the jobs is added to `found`
+    at once: what fails after that costs no result. Raises UsageError and SurroundingsError for
+    what keeps every job from starting.
     """
     tree, inputs = context.directory / TREE, found.images.inputs
-    try:
-        with open_workplace(order, jobs, context, inputs, tree, force=options.force) as workplace:
-            _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
-    finally:
-        tree.unlink(missing_ok=True)
+    with open_workplace(order, jobs, context, inputs, tree, force=options.force) as workplace:
+        _jobs(order, jobs, context, found, workplace, keys, fail_fast=options.fail_fast)
 
 
 def _jobs(

@@ -24,6 +24,7 @@ from farm.model.adapters import adapter
 from farm.model.errors import SurroundingsError, UsageError, nearest
 from farm.model.results import JobResult, Report, WheelChecks
 from farm.model.runs import BUILT, FETCH, LogFile, Run, State
+from farm.project.stamps import stamp_tar
 from farm.runs.planner import Request
 
 LATEST = "latest"
@@ -102,15 +103,29 @@ def make_directory(path: Path) -> Path:
     return path
 
 
-def write_tree(request: Request, path: Path, times: Mapping[str, float] | None = None) -> None:
+def write_tree(request: Request, path: Path) -> None:
     """Write the source of `request` to `path`, as a tar archive that all jobs get.
 
-    `times` are those of the files, by path; without, all have that of the build's epoch. Raises
-    UsageError when a file can't be read, SurroundingsError when the archive can't be written.
+    All files have the time of the build's epoch. Raises UsageError when a file can't be read or
+    has changed since `request` was made, SurroundingsError when the archive can't be written.
     """
     try:
         with path.open("wb") as stream:
-            request.source.write_tar(stream, mtime=request.epoch, times=times)
+            request.source.write_tar(stream, mtime=request.epoch)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def stamp_tree(path: Path, times: Mapping[str, float]) -> None:
+    """Give the files of the archive that `write_tree` wrote to `path` their `times`, by path.
+
+    Raises SurroundingsError when it can't be written.
+    """
+    try:
+        with path.open("rb") as tree:
+            path.unlink()  # no second name is left where the run is killed
+            with path.open("xb") as stream:
+                stamp_tar(tree, stream, times)
     except OSError as error:
         raise _unwritable(path, error) from error
 

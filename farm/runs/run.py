@@ -20,6 +20,7 @@ from farm.engine.images import Supply
 from farm.engine.leftovers import enforce_quota, reap
 from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
+from farm.model.plan import Job
 from farm.model.results import INTERRUPTED, JobResult, Report, skipped
 from farm.model.secrets import redact, without_secrets
 from farm.model.settings import Settings
@@ -27,10 +28,12 @@ from farm.model.targets import Arch
 from farm.runs.again import write_asked
 from farm.runs.cache import from_cache, user_cache, wheel_keys
 from farm.runs.directory import (
+    TREE,
     append_result,
     new_run,
     tidy,
     write_report,
+    write_tree,
 )
 from farm.runs.planner import Order
 from farm.steps.publish import publish, remove_unfinished, require_writable
@@ -136,22 +139,41 @@ def _go(
         jobs = tuple(job for job in plan.jobs if job.id not in cached)
         if not jobs:
             return
-        # Only now: a run that builds nothing is quicker without.
-        from farm.engine.containers import open_workshop  # noqa: PLC0415
-        from farm.runs.building import build_jobs, make_context  # noqa: PLC0415
-        from farm.runs.emulation import require_emulation  # noqa: PLC0415
-
-        foreign = replace(plan, jobs=jobs).foreign
-        for name in tools_for(foreign):
-            supply[name]  # or emulation would be looked for before there is anything to try it with
-        native = supply[f"builder-{plan.engine_arch}"].id
-        with ThreadPoolExecutor(1) as aside:
-            tried = aside.submit(require_emulation, client, foreign, emit)
-            with open_workshop(client, directory.name, native) as workshop:
-                found.emulation = tried.result()
-                context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
-                build_jobs(order, jobs, context, found, keys, options)
+        tree = directory / TREE
+        try:
+            write_tree(request, tree)  # first: while images are made its files may be edited
+            _build(order, jobs, client, emit, found, directory, keys, options)
+        finally:
+            tree.unlink(missing_ok=True)
     _make_room(client, request.settings, emit)
+
+
+def _build(
+    order: Order,
+    jobs: tuple[Job, ...],
+    client: docker.DockerClient,
+    emit: Emit,
+    found: Found,
+    directory: Path,
+    keys: Mapping[str, str],
+    options: Options,
+) -> None:
+    """Build `jobs` in a workshop, as soon as there are the images that it takes."""
+    # Only now: a run that builds nothing is quicker without.
+    from farm.engine.containers import open_workshop  # noqa: PLC0415
+    from farm.runs.building import build_jobs, make_context  # noqa: PLC0415
+    from farm.runs.emulation import require_emulation  # noqa: PLC0415
+
+    supply, foreign = found.images, replace(order.plan, jobs=jobs).foreign
+    for name in tools_for(foreign):
+        supply[name]  # or emulation would be looked for before there is anything to try it with
+    native = supply[f"builder-{order.plan.engine_arch}"].id
+    with ThreadPoolExecutor(1) as aside:
+        tried = aside.submit(require_emulation, client, foreign, emit)
+        with open_workshop(client, directory.name, native) as workshop:
+            found.emulation = tried.result()
+            context = make_context(order, workshop, supply, directory, emit, keep=options.keep)
+            build_jobs(order, jobs, context, found, keys, options)
 
 
 def _make_room(client: docker.DockerClient, settings: Settings, emit: Emit) -> None:

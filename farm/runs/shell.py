@@ -151,11 +151,11 @@ def bring_up(
     keeps it from getting there.
     """
     (job,) = order.plan.jobs
+    tree = directory / TREE
+    write_tree(order.request, tree)
     found = images.ensure(client, order.plan.images, emit=emit)
     require_emulation(client, {job.target.arch} - {order.plan.engine_arch}, emit)
     context = make_context(order, workshop, found, directory, emit, keep=True)
-    tree = directory / TREE
-    write_tree(order.request, tree)
     shared = context.share(tree)
     site = context.site(job.id, shared, target=workshop.volume(f"{job.id}-target"))
     with context.log(job.id) as log:

@@ -25,8 +25,9 @@ from farm.model.events import Note, Warned
 from farm.model.plan import Command, Job
 from farm.model.secrets import redact, without_secrets
 from farm.model.targets import Arch, Mode
+from farm.project.disk import readable
 from farm.project.stamps import Stamps
-from farm.runs.directory import write_tree
+from farm.runs.directory import stamp_tree
 from farm.runs.planner import Order, Request
 from farm.runs.seeds import Place, sow
 from farm.steps.context import Context, Shared
@@ -65,7 +66,7 @@ def open_workplace(
     *,
     force: bool,
 ) -> Iterator[Workplace]:
-    """Give the workplace of `jobs`, and write the source for them to `tree`.
+    """Give the workplace of `jobs`, and the files of the source in `tree` the times they see.
 
     `inputs` has the hash of what each image is made from. With `force` they find no target
     directory of earlier runs. Raises UsageError when a file of the project can't be read,
@@ -107,7 +108,7 @@ def open_workplace(
         cache.hold({})
     try:
         stamps = targets.stamp(request.source, clock(context.workshop.client))
-        write_tree(request, tree, stamps.times)
+        stamp_tree(tree, stamps.times)
         after = _sow(request, jobs, targets, places, groups, stamps, force=force)
         crates = _crates(order.plan.fetch, inputs[context.builder], stamps)
         yield Workplace(targets=targets, after=after, crates=crates)
@@ -146,7 +147,8 @@ def _reason_against(order: Order) -> str:
     request = order.request
     if without_secrets(order.plan) != order.plan:
         return "builds are given secrets"
-    lock = request.project.lock.read_text(encoding="utf-8", errors="replace")
+    with readable():
+        lock = request.project.lock.read_text(encoding="utf-8", errors="replace")
     return "Cargo.lock holds a password" if redact(lock) != lock else ""
 
 

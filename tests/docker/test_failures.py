@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Farm
+from conftest import Farm, wait_for
 from relay import Relay
 
 from farm.model.failures import Cause
@@ -145,14 +144,6 @@ def test_a_build_whose_engine_went_away_is_tried_again_by_itself(
     assert "attempt 1 of 3 failed (engine gone" in ended.err
     (job,) = ended.json["jobs"]
     assert (job["status"], job["attempts"], job["cause"]) == ("built", 2, "")
-
-
-def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:
-    until = time.monotonic() + patience
-    while not (value := found()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return value
 
 
 def test_builds_that_ran_out_of_their_part_of_the_memory_get_all_of_it_alone(

@@ -6,11 +6,12 @@ import io
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
 import pytest
-from conftest import Farm
+from conftest import Farm, wait_for
 from docker.models.containers import Container
 
 from farm.bases import debian
@@ -252,6 +253,29 @@ def test_jobs_begin_while_images_that_others_need_are_made(
     assert set(names) <= set(ended.json["images"])
     assert [job["status"] for job in ended.json["jobs"]] == ["built", "built"]
     stock |= images.ensure(engine, stock, emit=lambda _: None)
+
+
+def test_what_is_edited_while_images_are_made_is_not_of_the_run(
+    engine: docker.DockerClient,
+    stock: dict[str, images.Image],
+    farm: Farm,
+    project: Callable[[str], Path],
+) -> None:
+    place = project("tiny")
+    engine.images.remove(stock["probe-aarch64"].reference)
+    with ThreadPoolExecutor(1) as aside:
+        building = aside.submit(farm, "build", place, "--arch", "aarch64", "--py", "3.13", "--json")
+        wait_for(lambda: building.done() or any(map(_whole, place.glob(".farm/runs/*/source.tar"))))
+        (place / "src" / "lib.rs").write_text("edited")
+        ended = building.result().succeeded()
+    assert "image probe-aarch64: ready" in ended.err
+    (again,) = farm("build", place, "--arch", "aarch64", "--py", "3.13", "--json").json["jobs"]
+    assert (again["status"], again["cause"]) == ("failed", "compile")
+    stock |= images.ensure(engine, stock, emit=lambda _: None)
+
+
+def _whole(archive: Path) -> bool:
+    return archive.read_bytes().endswith(bytes(2 * tarfile.BLOCKSIZE))
 
 
 def _line(lines: list[str], start: str) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from conftest import wait_for
 from relay import Relay
 
 from farm.engine import images, leftovers
@@ -89,13 +90,6 @@ def require_whole(project: Path) -> None:
     target = Target(interpreter=Interpreter(minor=13), arch=Arch.X86_64)
     for wheel in (project / "dist").glob("*.whl"):
         audit(wheel, target).require()
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 ONE = ("--arch", "native", "--py", "3.13", "--force")

@@ -190,14 +190,6 @@ def test_the_archive_is_plain_and_the_same_each_time(tmp_path: Path) -> None:
     assert (members["link"].issym(), members["link"].linkname) == (True, "src/lib.rs")
 
 
-def test_a_part_of_the_files_can_be_written(tmp_path: Path) -> None:
-    source = collected(write(tmp_path, SIMPLE))
-    stream = io.BytesIO()
-    source.write_tar(stream, mtime=0, only={"src/lib.rs"})
-    with tarfile.open(fileobj=io.BytesIO(stream.getvalue())) as tar:
-        assert tar.getnames() == ["src", "src/lib.rs"]
-
-
 def test_the_digest_is_of_paths_modes_and_contents_and_nothing_else(tmp_path: Path) -> None:
     digests = [collected(write(tmp_path / place, SIMPLE)).digest for place in "ab"]
     assert digests[0] == digests[1]
@@ -251,7 +243,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     write(tmp_path, SIMPLE | {"a": "long enough"})
     source = collected(tmp_path)
     (tmp_path / "a").write_text("short")
-    with pytest.raises(UsageError, match=f"{tmp_path}/a can't be read: unexpected end of data"):
+    with pytest.raises(UsageError, match=f"{tmp_path}/a changed while it was read"):
         archive(source)
     (tmp_path / "a").write_text("much longer than before")
     with pytest.raises(UsageError, match="changed while it was read"):

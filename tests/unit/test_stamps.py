@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 from farm.project.source import Source, SourceFile
-from farm.project.stamps import read_stamps, stamped, stamps_text
+from farm.project.stamps import read_stamps, stamp_tar, stamped, stamps_text
 
 
 def source(place: Path, **files: str) -> Source:
@@ -52,3 +55,34 @@ def test_stamps_are_read_as_they_were_written_and_damaged_ones_as_none(tmp_path:
     assert read_stamps(stamps_text(stamps)) == stamps
     assert read_stamps(stamps_text(stamps)[:-5]) is None
     assert read_stamps(b"[]") is None
+
+
+def test_the_archive_gets_the_times_and_stays_what_it_is_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    whole = source(tmp_path, **{"a": "1", "deep/é \n": "2" * 100_000})
+    link = SourceFile(path="link", origin=tmp_path / "link", mode=0o777, size=0, link="a")
+    whole = replace(whole, files=(*whole.files, link))
+    before, behind = io.BytesIO(), io.BytesIO()
+    whole.write_tar(before, mtime=7)
+    before.seek(0)
+    stamp_tar(before, behind, {"a": 1795.25, "deep/é \n": 1796})
+    read = []
+    for stream in (before, behind):
+        stream.seek(0)
+        with tarfile.open(fileobj=stream) as archive:
+            read.append({m.name: (m, m.isreg() and archive.extractfile(m).read()) for m in archive})  # type: ignore[union-attr]
+    sent, stamped_ones = read
+    assert {name: member.mtime for name, (member, _) in stamped_ones.items()} == {
+        "a": 1795.25,
+        "deep": 7,
+        "deep/é \n": 1796,
+        "link": 7,
+    }
+    for name, (member, content) in sent.items():
+        other, same = stamped_ones[name]
+        assert (other.mode, other.type, other.linkname) == (
+            member.mode,
+            member.type,
+            member.linkname,
+        )
+        assert same == content
