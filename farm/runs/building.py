@@ -126,8 +126,10 @@ def _jobs(
     )
     schedule = Schedule(
         builders=context.builders,
-        after=workplace.after,
-        awaited={job.id: found.images.awaited(job.images) for job in jobs},
+        first=targets.leaders,
+        awaited={
+            job.id: (*found.images.awaited(job.images), *workplace.awaited(job)) for job in jobs
+        },
         seconds=earlier_seconds(order.request.project.root),
         fail_fast=fail_fast,
     )

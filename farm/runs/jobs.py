@@ -81,6 +81,8 @@ class JobRunner:
                     progress.wheel = self._build(progress, log)
         except (Cancelled, FarmError) as error:
             return self._ended(progress, error)
+        finally:
+            self.targets.ended(job.id)
         return progress
 
     def finish(self, progress: Progress) -> JobResult:

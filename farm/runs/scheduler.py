@@ -6,7 +6,7 @@ Jobs are independent: a failed one is a value, and the others go on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -39,10 +39,10 @@ class Schedule:
     """How many builds are under way at once."""
     finishers: int = 2
     """How many finishes are."""
-    after: Mapping[str, str] = field(default_factory=dict)
-    """By job, the one whose build has to have ended before, well or not."""
+    first: Collection[str] = ()
+    """Jobs that others wait for: they start before those."""
     awaited: Mapping[str, Sequence[Future[Any]]] = field(default_factory=dict)
-    """By job, what else has to have ended before."""
+    """By job, what has to have ended before, well or not."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long builds took earlier: the longest start first. One not known counts as long."""
     fail_fast: bool = False
@@ -125,16 +125,13 @@ class _Run(Generic[Built]):
         return [job for job in waiting if self._may_start(job)][:room]
 
     def _may_start(self, job: Job) -> bool:
-        first = self._schedule.after.get(job.id)
-        if first is not None and not (first in self._builds and self._builds[first].done()):
-            return False
         return self._stopping.done() or not self._missing(job)
 
     def _missing(self, job: Job) -> list[Future[Any]]:
         return [each for each in self._schedule.awaited.get(job.id, ()) if not each.done()]
 
     def _expected(self) -> list[Future[Any]]:
-        """Return what jobs that have not started wait for, but other jobs."""
+        """Return what jobs that have not started wait for."""
         if self._stopping.done():
             return []
         waiting = (job for job in self._jobs if job.id not in self._builds)
@@ -159,11 +156,10 @@ class _Run(Generic[Built]):
 
 def _in_order(jobs: Sequence[Job], schedule: Schedule) -> list[Job]:
     """Return the jobs in the order in which they start if they can: those others wait for first."""
-    awaited = set(schedule.after.values())
     longest = float("inf")
 
     def rank(job: Job) -> tuple[bool, float]:
-        return job.id not in awaited, -schedule.seconds.get(job.id, longest)
+        return job.id not in schedule.first, -schedule.seconds.get(job.id, longest)
 
     return sorted(jobs, key=rank)
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -51,9 +52,14 @@ class Workplace:
 
     targets: Targets
     after: Mapping[str, str]
-    """By job, the one that has to have been built before."""
+    """By job, the one that it begins with."""
     crates: str
     """The hash of all that says which crates are fetched."""
+
+    def awaited(self, job: Job) -> tuple[Future[None], ...]:
+        """Return what ends once there is what `job` begins with."""
+        leader = self.after.get(job.id)
+        return (self.targets.leaders[leader],) if leader else ()
 
 
 @contextmanager
@@ -101,6 +107,7 @@ def open_workplace(
         context=context,
         shared=shared,
         volumes={job: place.volume for job, place in places.items()},
+        crate="" if request.project.bindings.kind == "bin" else request.project.crate.name,
         others=tuple(name for name, group in groups.items() if group and name not in own),
     )
     _watch_room(context, cache.key)
@@ -110,6 +117,7 @@ def open_workplace(
         stamps = targets.stamp(request.source, clock(context.workshop.client))
         stamp_tree(tree, stamps.times)
         after = _sow(request, jobs, targets, places, groups, stamps, force=force)
+        targets.leaders = {job: Future() for job in after.values()}
         crates = _crates(order.plan.fetch, inputs[context.builder], stamps)
         yield Workplace(targets=targets, after=after, crates=crates)
         if taken:

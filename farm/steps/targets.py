@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from concurrent.futures import Future, InvalidStateError
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from farm.bases.recipes import digest
-from farm.engine.containers import Container, Mount, Spec
-from farm.model.errors import JobError, SurroundingsError
+from farm.engine.containers import Cancelled, Container, Mount, Spec
+from farm.model.errors import FarmError, JobError, SurroundingsError
 from farm.model.failures import Cause
 from farm.model.plan import TARGET, Command
 from farm.project.source import Source
@@ -31,16 +32,26 @@ _STAMPS = "sources.json"
 """Beside the crates: builds can read it, and nothing but the farm write."""
 _PREPARE = """
 set -euo pipefail
-generation=$2 seed=$3 leave=$4
+generation=$2 seed=$3 leave=$4 last=$5
 cd "$1"
 if [ "$(cat ready 2>/dev/null)" != "$generation" ]; then
   find . -mindepth 1 -delete
+  older=()
+  if [ -e "$seed/began" ]; then
+    begun=$(find "$seed" -path "*/$last" -newer "$seed/began" -printf '%T@ %p\\n')
+    begun=$(sort --numeric-sort <<< "$begun" | sed -n '1s/^[^ ]* //p')
+    if [ -n "$begun" ]; then older=('(' -type d -o ! -newer "$begun" ')'); fi
+  fi
   for each in ${seed:+"$seed"/*/}; do
     [ -d "$each" ] || continue
-    name=$(basename "$each")
-    mkdir "$name"
-    find "$each" -mindepth 1 -maxdepth 1 ! -name maturin ! -name "${leave:-maturin}" \\
-      -exec cp --archive --target-directory="$name" {} +
+    mkdir "$(basename "$each")"
+    (
+      cd "$each"
+      find . -mindepth 1 '(' -path ./maturin -o -path "./${leave:-maturin}" ')' -prune \\
+        -o "${older[@]}" -print0 \\
+        | tar --create --format=posix --ignore-failed-read --no-recursion --null --files-from=- \\
+        || [ $? = 1 ]
+    ) | tar --extract --directory="$(basename "$each")"
   done
   rm -f ready
   printf %s "$generation" > ready
@@ -48,12 +59,26 @@ fi
 if [ ! -e sound ]; then
   find . -path '*-unknown-linux-gnu/*/deps/*.so' -delete
 fi
-rm -f sound
+rm -f sound began
+touch began
 """
 """`ready` is written last: a directory that was only half filled is filled anew. `sound` is there
 where the last build ended well and left cargo's libraries as they were: maturin repairs a wheel's
-library in place, and with it cargo's, which is the same file. Neither is written through a link
-that a build may have put in its place."""
+library in place, and with it cargo's, which is the same file. `began` has the time of the last
+build. None is written through a link that a build may have put in its place.
+
+The seed may be built in meanwhile, if that compiles its last crate: what is newer than cargo's
+call for it is left out, and what vanishes was that crate's (1 is what tar and find then return)."""
+_LAST_BEGAN = """
+cd "$1"
+while ((SECONDS < 1200)); do
+  for each in ./*/$2; do
+    if [ "$each" -nt began ]; then exit; fi
+  done
+  sleep 0.3
+done
+exit 1
+"""
 _READY = """
 generation=$1; shift
 for each; do
@@ -64,6 +89,9 @@ _HAVE = 'if [ "$(cat "$1/fetched" 2>/dev/null)" = "$2" ]; then echo yes; fi'
 _KEEP = 'printf %s "$2" > "$1/fetched"'
 """Beside the crates, to which nothing but the fetch writes."""
 _FORGET = 'for each; do rm -f "$each/ready"; done'
+_INVOKED = "*-linux-gnu/*/.fingerprint/{crate}-{hash}/invoked.timestamp"
+"""What cargo writes when it calls rustc for a crate, in a target directory below its profile. One
+that links, as what maturin builds does, it calls rustc for once all that it depends on is there."""
 _APPROVE = 'rm -f "$1/sound"; touch "$1/sound"'
 _MEASURE = 'du --summarize --block-size=1 "$@"'
 _COPY = ("cp", "--archive", "/from/.", "/to")
@@ -95,6 +123,10 @@ class Targets:
     """
     seeds: Mapping[str, Seed] = field(default_factory=dict)
     """By job; none for one that begins with nothing, unless its own directory has something."""
+    crate: str = ""
+    """The package that maturin builds; empty where others may still be compiled beside it."""
+    leaders: Mapping[str, Future[None]] = field(default_factory=dict)
+    """By job that others begin with, what ends when they can: all but the last crate is there."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: ExitStack = field(default_factory=ExitStack)
     _container: Container | None = None
@@ -134,14 +166,34 @@ class Targets:
         self._run(_FORGET, *map(_path, volumes))
 
     def prepare(self, job: str) -> None:
-        """Get the directory of `job` ready for a build.
+        """Get the directory of `job` ready for a build, which is to begin now.
 
         Raises SurroundingsError when the engine can't.
         """
         seed = self.seeds.get(job)
         place = _path(seed.volume) if seed else ""
         leave = seed.leave if seed else ""
-        self._run(_PREPARE, _path(self.volumes[job]), self.generation, place, leave)
+        own = _path(self.volumes[job])
+        self._run(_PREPARE, own, self.generation, place, leave, self._invoked)
+        if self.crate and job in self.leaders:
+            threading.Thread(target=self._watch, args=(job,), daemon=True).start()
+
+    def ended(self, job: str) -> None:
+        """Say that the build of `job` has ended, well or not: whoever waits for it may begin."""
+        if job in self.leaders:
+            with suppress(InvalidStateError):  # they have begun
+                self.leaders[job].set_result(None)
+
+    def _watch(self, job: str) -> None:
+        """Wait until `job` compiles its last crate; what goes wrong only costs that time."""
+        argv = ("bash", "-c", _LAST_BEGAN, "farm", _path(self.volumes[job]), self._invoked)
+        with suppress(FarmError, Cancelled):
+            if self._started().execute(argv, lambda _: None).code == 0:
+                self.ended(job)
+
+    @property
+    def _invoked(self) -> str:
+        return _INVOKED.format(crate=self.crate, hash="[0-9a-f]" * 16)
 
     def approve(self, job: str) -> None:
         """Say that the last build of `job` left its directory as cargo made it."""

@@ -186,22 +186,26 @@ def test_as_many_builds_at_once_as_are_allowed() -> None:
     assert [r.status for r in results] == [Status.BUILT] * 3
 
 
-@pytest.mark.parametrize("status", [Status.BUILT, Status.FAILED])
-def test_a_job_starts_when_the_one_it_waits_for_was_built_well_or_not(status: Status) -> None:
-    last, first = JOBS[0], JOBS[2]
-    first_is_built, order = threading.Event(), []
+def test_a_job_that_others_wait_for_starts_before_them_and_they_beside_it() -> None:
+    follower, leader = JOBS[0], JOBS[2]
+    there: Future[None] = Future()
+    begun = threading.Event()
+    order = []
 
     def build(job: Job) -> Job | JobResult:
         order.append(job.id)
-        if job is first:
-            first_is_built.set()
-            return result(job, status)
-        assert job is not last or first_is_built.is_set()
+        if job is leader:
+            there.set_result(None)
+            assert begun.wait(PATIENCE)  # the leader has not ended
+        elif job is follower:
+            assert there.done()
+            begun.set()
         return job
 
-    schedule = Schedule(builders=2, after={last.id: first.id})
-    run_jobs(JOBS, FakeEngine().work(build=build), schedule)
-    assert order[0] == first.id
+    schedule = Schedule(builders=2, first={leader.id}, awaited={follower.id: (there,)})
+    results, _ = run_jobs(JOBS, FakeEngine().work(build=build), schedule)
+    assert [r.status for r in results] == [Status.BUILT] * 3
+    assert order[0] == leader.id
 
 
 def test_a_job_waits_for_what_it_needs_and_the_others_go_on_meanwhile() -> None:
