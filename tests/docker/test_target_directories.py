@@ -77,6 +77,33 @@ def test_what_all_targets_share_is_compiled_once_in_a_run(farm: Farm, place: Pat
         assert compiled(place, job.replace("313", "314")) == ["pyo3-ffi", "tiny"]
 
 
+SLOW = """
+#[allow(long_running_const_eval)]
+const SLOW: u64 = {
+    let mut turns = 0;
+    while turns < 30_000_000 {
+        turns += 1;
+    }
+    turns
+};
+#[used]
+static KEPT: u64 = SLOW;
+"""
+
+
+def test_other_jobs_begin_while_the_first_compiles_its_last_crate(farm: Farm, place: Path) -> None:
+    source = place / "src" / "lib.rs"
+    source.write_text(source.read_text() + SLOW)
+    words = (*BOTH, "--py", "3.14", "--no-smoke")
+    lines = farm("build", place, *words).succeeded().err.splitlines()
+    x86, arm = (job.replace("313", "314") for job in (X86, ARM))
+    assert lines.index(f"{ARM}: build") < lines.index(f"{X86}: audit")
+    assert "libc" in compiled(place, ARM)
+    assert "pyo3-build-config" not in compiled(place, ARM)
+    for job in (x86, arm):
+        assert compiled(place, job) == ["pyo3-ffi", "tiny"]
+
+
 def test_what_nothing_holds_is_known_and_can_be_removed(
     farm: Farm, place: Path, client: docker.DockerClient
 ) -> None:
