@@ -1,8 +1,8 @@
 """Which job is built after which, and what a new target directory is filled from.
 
 Host units (build scripts, procedural macros) are the same for all jobs of one compiler, and what
-does not depend on PyO3 the same for all of one architecture. So the first job of a group goes before
-the others of it, and the first native one before all: they start with what it compiled.
+does not depend on PyO3 the same for all of one architecture. So the first job of a group goes
+before the others of it, and the first native one before all: they start with what it compiled.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from farm.steps.received import received
 
 _PLACE = "/targets"
 _DEADLINE = 1800.0
+_WATCHED = 1500
+"""Seconds for which a build is watched: less than after which the container would be ended."""
 _SHOWN = 500
 """Characters of an error's end that are told."""
 _STAMPS = "sources.json"
@@ -71,7 +73,7 @@ The seed may be built in meanwhile, if that compiles its last crate: what is new
 call for it is left out, and what vanishes was that crate's (1 is what tar and find then return)."""
 _LAST_BEGAN = """
 cd "$1"
-while ((SECONDS < 1200)); do
+while ((SECONDS < $3)); do
   for each in ./*/$2; do
     if [ "$each" -nt began ]; then exit; fi
   done
@@ -186,7 +188,8 @@ class Targets:
 
     def _watch(self, job: str) -> None:
         """Wait until `job` compiles its last crate; what goes wrong only costs that time."""
-        argv = ("bash", "-c", _LAST_BEGAN, "farm", _path(self.volumes[job]), self._invoked)
+        words = (_path(self.volumes[job]), self._invoked, str(_WATCHED))
+        argv = ("bash", "-c", _LAST_BEGAN, "farm", *words)
         with suppress(FarmError, Cancelled):
             if self._started().execute(argv, lambda _: None).code == 0:
                 self.ended(job)
