@@ -180,10 +180,10 @@ def test_ctrl_c_while_the_run_cleans_up_costs_no_result(
     project: Callable[[str], Path], client: docker.DockerClient, start: Start, tmp_path: Path
 ) -> None:
     place = project("tiny")
-    relay = Relay(tmp_path / "relay.sock", hold=b"DELETE /v1.41/volumes", number=3)
+    relay = Relay(tmp_path / "relay.sock", hold=b"DELETE /v1.41/volumes", number=4)
     address = {"DOCKER_HOST": f"unix://{tmp_path / 'relay.sock'}"}
     farm = start(place, *ONE, "--json", environment=address)
-    assert relay.held.wait(PATIENCE)  # two volumes go with their job
+    assert relay.held.wait(PATIENCE)  # three volumes go with their job
     assert list((place / ".farm").glob("runs/*/journal.jsonl"))
     farm.send_signal(signal.SIGINT)
     out, said = farm.communicate(timeout=PATIENCE)
