@@ -176,7 +176,7 @@ def test_who_uses_up_a_resource_fails_alone_and_is_told_which(
 
 
 def test_a_flood_of_output_fills_no_disk(farm: Farm, project: Project) -> None:
-    """The build writes a GiB without the end of a line, and its failure is told all the same."""
+    """The build writes more than a log holds, in one line, and its failure is told all the same."""
     place = project("hostile")
     settle(place, '\n[tool.farm]\nenvironment = { ATTACK = "log" }\n')
     _native, foreign = farm("build", place, *BOTH).failed(1).json["jobs"]

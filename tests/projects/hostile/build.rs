@@ -266,11 +266,11 @@ fn use_up_tmp() {
     }
 }
 
-/// Writes a GiB past cargo, to where the container's own output goes.
+/// Writes 320 MiB, more than a log may hold, past cargo, to where the container's own output goes.
 fn flood_the_log() {
     let mut out = OpenOptions::new().write(true).open("/proc/1/fd/1").unwrap();
     let block = [b'x'; 1 << 16];
-    for _ in 0..1 << 14 {
+    for _ in 0..5 << 10 {
         out.write_all(&block).unwrap();
     }
     panic!("flooded");
