@@ -139,6 +139,7 @@ def test_a_sentinel_comes_back_with_its_engine(engine: SecondEngine, slow: Path)
     assert run.ended()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_container_that_somebody_removes_is_made_again(engine: SecondEngine, slow: Path) -> None:
     run = Run(slow, engine.address)
     with engine.client() as client:
@@ -169,7 +170,7 @@ def test_a_disk_that_fills_up_loses_no_wheel_and_the_next_run_ends_well(
         assert left(client) == []
 
 
-@pytest.mark.parametrize("jump", ["+400d", "-400d"])
+@pytest.mark.parametrize("jump", [pytest.param("+400d", marks=pytest.mark.slow), "-400d"])
 def test_a_clock_that_jumps_changes_nothing(
     engine: SecondEngine, slow: Path, tmp_path: Path, jump: str
 ) -> None:

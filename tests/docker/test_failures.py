@@ -59,14 +59,19 @@ run()
 DOES_NOT_COMPILE = 'fn main() { let x: u32 = "no number"; }'
 
 
+ALSO_LONG = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     ("script", "limits", "cause", "attempts", "words"),
     [
-        (KILLS_ITSELF, "", Cause.MEMORY, 2, "SIGKILL"),
+        pytest.param(KILLS_ITSELF, "", Cause.MEMORY, 2, "SIGKILL", marks=ALSO_LONG),
         (EATS_MEMORY, "memory-gib = 0.75", Cause.MEMORY, 2, "limits.memory-gib"),
-        (LINKS, "", Cause.LIBRARY, 1, "the library foo_missing is missing"),
+        pytest.param(
+            LINKS, "", Cause.LIBRARY, 1, "library foo_missing is missing", marks=ALSO_LONG
+        ),
         (INCLUDES, "", Cause.LIBRARY, 1, "the builder image has no libpq-dev"),
-        (CALLS, "", Cause.LIBRARY, 1, "the builder image has no cmake"),
+        pytest.param(CALLS, "", Cause.LIBRARY, 1, "builder image has no cmake", marks=ALSO_LONG),
         (WANTS_THE_NETWORK, "", Cause.OFFLINE, 1, "network = true in [tool.farm]"),
         (TAKES_LONG, "build-minutes = 0.25", Cause.DEADLINE, 1, "deadline of 0.25 minutes"),
         (DOES_NOT_COMPILE, "", Cause.COMPILE, 1, "mismatched types"),
@@ -119,6 +124,7 @@ def test_an_audit_that_refuses_is_one(farm: Farm, project: Project) -> None:
     assert (job["phase"], job["cause"], job["attempts"]) == ("audit", Cause.AUDIT, 1)
 
 
+@pytest.mark.slow
 def test_a_build_whose_engine_went_away_is_tried_again_by_itself(
     farm: Farm, project: Project, tmp_path: Path
 ) -> None:
@@ -146,6 +152,7 @@ def test_a_build_whose_engine_went_away_is_tried_again_by_itself(
     assert (job["status"], job["attempts"], job["cause"]) == ("built", 2, "")
 
 
+@pytest.mark.slow
 def test_builds_that_ran_out_of_their_part_of_the_memory_get_all_of_it_alone(
     project: Project, tmp_path: Path
 ) -> None:

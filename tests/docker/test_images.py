@@ -261,13 +261,12 @@ def test_what_is_edited_while_images_are_made_is_not_of_the_run(
     place, name = project("tiny"), "probe-aarch64"
     engine.images.remove(images.ensure(engine, [name], emit=lambda _: None)[name].reference)
     with ThreadPoolExecutor(1) as aside:
-        building = aside.submit(farm, "build", place, "--arch", "aarch64", "--py", "3.13", "--json")
+        words = ("--arch", "aarch64", "--py", "3.13", "--no-smoke")
+        building = aside.submit(farm, "build", place, *words)
         wait_for(lambda: building.done() or any(map(_whole, place.glob(".farm/runs/*/source.tar"))))
-        (place / "src" / "lib.rs").write_text("edited")
+        (place / "src" / "lib.rs").write_text("no Rust")
         ended = building.result().succeeded()
-    assert "image probe-aarch64: ready" in ended.err
-    (again,) = farm("build", place, "--arch", "aarch64", "--py", "3.13", "--json").json["jobs"]
-    assert (again["status"], again["cause"]) == ("failed", "compile error")
+    assert f"image {name}: ready" in ended.err
 
 
 def _whole(archive: Path) -> bool:
