@@ -187,7 +187,8 @@ def test_retry_runs_what_failed_and_nothing_else_as_it_was_planned(
     ).failed(1)
     statuses = {job["job"]: job["status"] for job in first.json["jobs"]}
     other = JOB.replace("313", "314")
-    assert statuses == {JOB: "failed", other: "skipped"}
+    assert statuses.pop(JOB) == "failed"
+    assert statuses in ({other: "skipped"}, {other: "cancelled"})  # it begins beside the first
     again = farm("retry", JOB, "--project", place, "--json").failed(1).json
     (job,) = again["jobs"]
     assert job["command"] == next(j["command"] for j in first.json["jobs"] if j["job"] == JOB)

@@ -81,7 +81,7 @@ SLOW = """
 #[allow(long_running_const_eval)]
 const SLOW: u64 = {
     let mut turns = 0;
-    while turns < 30_000_000 {
+    while turns < 4_000_000 {
         turns += 1;
     }
     turns
