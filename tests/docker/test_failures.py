@@ -68,10 +68,12 @@ ALSO_LONG = pytest.mark.slow
         pytest.param(KILLS_ITSELF, "", Cause.MEMORY, 2, "SIGKILL", marks=ALSO_LONG),
         (EATS_MEMORY, "memory-gib = 0.75", Cause.MEMORY, 2, "limits.memory-gib"),
         pytest.param(
-            LINKS, "", Cause.LIBRARY, 1, "library foo_missing is missing", marks=ALSO_LONG
+            LINKS, "", Cause.LIBRARY, 1, "the library foo_missing is missing", marks=ALSO_LONG
         ),
         (INCLUDES, "", Cause.LIBRARY, 1, "the builder image has no libpq-dev"),
-        pytest.param(CALLS, "", Cause.LIBRARY, 1, "builder image has no cmake", marks=ALSO_LONG),
+        pytest.param(
+            CALLS, "", Cause.LIBRARY, 1, "the builder image has no cmake", marks=ALSO_LONG
+        ),
         (WANTS_THE_NETWORK, "", Cause.OFFLINE, 1, "network = true in [tool.farm]"),
         (TAKES_LONG, "build-minutes = 0.25", Cause.DEADLINE, 1, "deadline of 0.25 minutes"),
         (DOES_NOT_COMPILE, "", Cause.COMPILE, 1, "mismatched types"),
