@@ -107,6 +107,24 @@ def project(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         return Path(shutil.copytree(PROJECTS / name, tmp_path / name, symlinks=True))
 
     yield copy
-    runs = [path.name for path in tmp_path.glob("**/.farm/runs/2*")]
-    if runs:
-        remove_what_is_left(runs, tmp_path)
+    remove_what_is_left(tmp_path)
+    remove_caches(tmp_path)
+
+
+@pytest.fixture
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """Give what `project` does, for tests to which it is all the same what is compiled already.
+
+    All copy to one place, and so begin with what builds of the tests before left on the engine.
+    """
+    places: list[Path] = []
+
+    def copy(name: str) -> Path:
+        place = tmp_path_factory.getbasetemp() / "warm" / name
+        shutil.rmtree(place, ignore_errors=True)
+        places.append(place)
+        return Path(shutil.copytree(PROJECTS / name, place, symlinks=True))
+
+    yield copy
+    for place in places:
+        remove_what_is_left(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,18 +39,19 @@ def containers_seen() -> Iterator[list[dict[str, Any]]]:
         client.close()
 
 
-def remove_what_is_left(runs: Iterable[str], below: Path) -> None:
-    """Remove what `runs`, of projects `below` a directory, left on the engine.
+def remove_what_is_left(below: Path) -> None:
+    """Remove what runs of projects `below` a directory left on the engine.
 
-    That is kept jobs, what one that was killed was at, and what builds left for the next ones.
+    That is kept jobs, and what one that was killed was at.
     """
-    mine = set(runs)
+    mine = {path.name for path in below.glob("**/.farm/runs/2*")}
+    if not mine:
+        return
     with closing(docker.from_env()) as client:
         release(client, [kept for kept in look(client).kept if kept.run in mine])
         reap(client)
         for run in mine:
             sweep(client, run)
-    remove_caches(below)
 
 
 def remove_caches(below: Path) -> None:

@@ -22,9 +22,9 @@ def replaced(path: Path, old: str, new: str) -> None:
 
 
 def test_a_crate_that_does_not_compile_shows_the_compilers_message_and_the_log(
-    farm: Farm, project: Project
+    farm: Farm, warm: Project
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     replaced(place / "src" / "lib.rs", "PyLong_FromLong(42)", "PyLong_FromLong(fourty_two)")
     ended = farm("build", place, *ONE).failed(1)
     assert "error[E0425]: cannot find value `fourty_two` in this scope" in ended.err
@@ -35,8 +35,8 @@ def test_a_crate_that_does_not_compile_shows_the_compilers_message_and_the_log(
     assert not list((place / "dist").iterdir())
 
 
-def test_a_failed_rebuild_leaves_the_older_good_wheel(farm: Farm, project: Project) -> None:
-    place = project("tiny")
+def test_a_failed_rebuild_leaves_the_older_good_wheel(farm: Farm, warm: Project) -> None:
+    place = warm("tiny")
     wheel = Path(farm("build", place, *ONE).succeeded().out.strip())
     before = wheel.read_bytes()
     replaced(place / "src" / "lib.rs", "PyLong_FromLong(42)", "PyLong_FromLong(fourty_two)")
@@ -78,9 +78,9 @@ def use_a_newer_function(place: Path) -> None:
     )
 
 
-def test_a_function_that_the_policys_glibc_lacks_is_named(farm: Farm, project: Project) -> None:
+def test_a_function_that_the_policys_glibc_lacks_is_named(farm: Farm, warm: Project) -> None:
     """The linker lets it pass, without a version; the audit must not."""
-    place = project("tiny")
+    place = warm("tiny")
     use_a_newer_function(place)
     ended = farm("build", place, *ONE).failed(1)
     assert "arc4random" in ended.err
@@ -88,9 +88,9 @@ def test_a_function_that_the_policys_glibc_lacks_is_named(farm: Farm, project: P
     assert not list((place / "dist").iterdir())
 
 
-def test_symbols_newer_than_the_policy_are_named(farm: Farm, project: Project) -> None:
+def test_symbols_newer_than_the_policy_are_named(farm: Farm, warm: Project) -> None:
     """The project brings a linker with a newer glibc, for the architecture of no build script."""
-    place = project("tiny")
+    place = warm("tiny")
     use_a_newer_function(place)
     linker = place / "linker"
     linker.write_text(
@@ -149,12 +149,12 @@ def test_an_engine_that_does_not_run(farm: Farm, project: Project, tmp_path: Pat
 
 
 @pytest.fixture
-def dist(project: Project) -> Iterator[Callable[[str], Path]]:
+def dist(warm: Project) -> Iterator[Callable[[str], Path]]:
     """Return a function that mounts a small tmpfs with options over a project's `dist/`."""
     mounted: list[Path] = []
 
     def mount(options: str) -> Path:
-        place = project("tiny")
+        place = warm("tiny")
         out = place / "dist"
         out.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(out)], check=True)
@@ -184,10 +184,10 @@ def test_a_dist_on_a_full_disk_loses_no_wheel(farm: Farm, dist: Callable[[str], 
 
 
 def test_a_dependency_without_a_wheel_fails_the_check_by_name_unless_excused(
-    farm: Farm, project: Project
+    farm: Farm, warm: Project
 ) -> None:
     """No distribution of this name and version has a wheel for any platform."""
-    place = project("tiny")
+    place = warm("tiny")
     with (place / "pyproject.toml").open("a") as file:
         file.write('dependencies = ["pycairo==1.27.0"]\n')
     ended = farm("build", place, *ONE).failed(1)

@@ -55,8 +55,8 @@ def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project
     assert left_on_engine(report["run"]) == []
 
 
-def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, project: Project) -> None:
-    place = project("tiny")
+def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, warm: Project) -> None:
+    place = warm("tiny")
     report = farm("build", place, "--arch", "aarch64", "--py", "3.9", "--json").succeeded().json
     kept = place / ".farm" / "runs" / report["run"] / "report.json"
     assert json.loads(kept.read_text(encoding="utf-8")) == report
@@ -74,10 +74,8 @@ def test_a_report_names_what_it_takes_to_build_a_wheel_again(farm: Farm, project
     assert [command["argv"][:2] for command in report["fetch"]] == [["cargo", "fetch"]]
 
 
-def test_an_abi3_wheel_is_checked_on_every_python_that_it_claims(
-    farm: Farm, project: Project
-) -> None:
-    place = project("tiny")
+def test_an_abi3_wheel_is_checked_on_every_python_that_it_claims(farm: Farm, warm: Project) -> None:
+    place = warm("tiny")
     with (place / "pyproject.toml").open("a") as file:
         file.write('\n[tool.farm]\nfeatures = ["abi3"]\n')
     report = farm("build", place, "--arch", "native", "--json").succeeded().json
@@ -112,9 +110,9 @@ def test_a_workspace_member_is_built_with_what_lies_beside_it(farm: Farm, projec
     assert [job["status"] for job in report["jobs"]] == ["built", "built"]
 
 
-def test_one_failing_job_leaves_the_others_wheels(farm: Farm, project: Project) -> None:
+def test_one_failing_job_leaves_the_others_wheels(farm: Farm, warm: Project) -> None:
     """The extension refuses one interpreter at import; its wheel is kept, out of dist/."""
-    place = project("tiny")
+    place = warm("tiny")
     library = place / "src" / "lib.rs"
     broken = "    if Py_GetVersion().cast::<u8>().add(2).read() == b'9' { return null_mut(); }\n"
     marker = "    PyModule_Create("
@@ -131,8 +129,8 @@ def test_one_failing_job_leaves_the_others_wheels(farm: Farm, project: Project) 
     assert bad["log"] in ended.err
 
 
-def test_a_wheel_that_exists_can_be_tested(farm: Farm, project: Project, tmp_path: Path) -> None:
-    place = project("tiny")
+def test_a_wheel_that_exists_can_be_tested(farm: Farm, warm: Project, tmp_path: Path) -> None:
+    place = warm("tiny")
     wheel = farm("build", place, "--arch", "aarch64", "--py", "3.13", "--no-smoke").out.strip()
     ended = farm("test", wheel, "--json", cwd=tmp_path).succeeded()
     (checks,) = ended.json

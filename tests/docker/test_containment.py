@@ -175,6 +175,7 @@ def test_who_uses_up_a_resource_fails_alone_and_is_told_which(
     assert re.search(reason, foreign["reason"]), foreign["reason"]
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_fills_no_disk(farm: Farm, project: Project) -> None:
     """The build writes more than a log holds, in one line, and its failure is told all the same."""
     place = project("hostile")

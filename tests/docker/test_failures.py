@@ -81,7 +81,7 @@ ALSO_LONG = pytest.mark.slow
 )
 def test_a_failed_build_has_its_cause_and_as_many_attempts_as_are_of_use(
     farm: Farm,
-    project: Project,
+    warm: Project,
     *,
     script: str,
     limits: str,
@@ -89,7 +89,7 @@ def test_a_failed_build_has_its_cause_and_as_many_attempts_as_are_of_use(
     attempts: int,
     words: str,
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     (place / "build.rs").write_text(script)
     with (place / "pyproject.toml").open("a") as file:
         file.write(f"{SETTINGS}{limits}\n")
@@ -104,8 +104,8 @@ def test_a_failed_build_has_its_cause_and_as_many_attempts_as_are_of_use(
         assert job["command"]["environment"]["CARGO_BUILD_JOBS"] == "1"
 
 
-def test_a_failed_smoke_command_is_run_once(farm: Farm, project: Project) -> None:
-    place = project("tiny")
+def test_a_failed_smoke_command_is_run_once(farm: Farm, warm: Project) -> None:
+    place = warm("tiny")
     with (place / "pyproject.toml").open("a") as file:
         file.write('\n[tool.farm.smoke]\ncommand = ["python", "-c", "import tiny; assert 0, 7"]\n')
     (job,) = farm("build", place, *ONE, "--json").failed(1).json["jobs"]
@@ -114,8 +114,8 @@ def test_a_failed_smoke_command_is_run_once(farm: Farm, project: Project) -> Non
     assert (check["cause"], check["attempts"]) == (Cause.TEST, 1)
 
 
-def test_an_audit_that_refuses_is_one(farm: Farm, project: Project) -> None:
-    place = project("tiny")
+def test_an_audit_that_refuses_is_one(farm: Farm, warm: Project) -> None:
+    place = warm("tiny")
     source = place / "src" / "lib.rs"
     text = source.read_text(encoding="utf-8").replace(
         "    PyLong_FromLong(42)",
@@ -128,10 +128,10 @@ def test_an_audit_that_refuses_is_one(farm: Farm, project: Project) -> None:
 
 @pytest.mark.slow
 def test_a_build_whose_engine_went_away_is_tried_again_by_itself(
-    farm: Farm, project: Project, tmp_path: Path
+    farm: Farm, warm: Project, tmp_path: Path
 ) -> None:
     """The connection goes, the engine does not: what it was left with must not disturb."""
-    place = project("tiny")
+    place = warm("tiny")
     (place / "build.rs").write_text(TAKES_A_WHILE)
     relay = Relay(tmp_path / "relay.sock")
 

@@ -238,7 +238,7 @@ def test_jobs_begin_while_images_that_others_need_are_made(
     engine: docker.DockerClient,
     stock: dict[str, images.Image],
     farm: Farm,
-    project: Callable[[str], Path],
+    warm: Callable[[str], Path],
 ) -> None:
     names = ("builder-aarch64", "check-aarch64")
     for name in names:
@@ -246,7 +246,7 @@ def test_jobs_begin_while_images_that_others_need_are_made(
             if each.name == name:
                 engine.images.remove(each.reference or each.id)
     engine.api.prune_builds(all=True)  # or BuildKit has them again at once
-    ended = farm("build", project("tiny"), "--py", "3.13", "--json").succeeded()
+    ended = farm("build", warm("tiny"), "--py", "3.13", "--json").succeeded()
     lines = ended.err.splitlines()
     ready = {name: _line(lines, f"image {name}: ready") for name in names}
     assert _line(lines, f"{X86}: build") < max(ready.values()) < _line(lines, f"{ARM}: build")
@@ -256,9 +256,9 @@ def test_jobs_begin_while_images_that_others_need_are_made(
 
 
 def test_what_is_edited_while_images_are_made_is_not_of_the_run(
-    engine: docker.DockerClient, farm: Farm, project: Callable[[str], Path]
+    engine: docker.DockerClient, farm: Farm, warm: Callable[[str], Path]
 ) -> None:
-    place, name = project("tiny"), "probe-aarch64"
+    place, name = warm("tiny"), "probe-aarch64"
     engine.images.remove(images.ensure(engine, [name], emit=lambda _: None)[name].reference)
     with ThreadPoolExecutor(1) as aside:
         words = ("--arch", "aarch64", "--py", "3.13", "--no-smoke")

@@ -97,9 +97,9 @@ ONE = ("--arch", "native", "--py", "3.13", "--force")
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
-    project: Callable[[str], Path], client: docker.DockerClient, start: Start, kills: int
+    warm: Callable[[str], Path], client: docker.DockerClient, start: Start, kills: int
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     whole = start(place, *ONE)
     began = time.monotonic()
     whole.communicate(timeout=PATIENCE)
@@ -144,10 +144,10 @@ def test_the_next_run_goes_on_with_what_was_done(
 
 
 def test_a_run_that_lives_is_never_taken_for_dead(
-    project: Callable[[str], Path], start: Start, tmp_path: Path
+    warm: Callable[[str], Path], start: Start, tmp_path: Path
 ) -> None:
     """Two farms at once on one project, from two homes and process namespaces."""
-    place = project("tiny")
+    place = warm("tiny")
     apart = ("unshare", "--pid", "--fork", "--mount-proc")
     both = [start(place, *ONE, home=tmp_path / name, prefix=apart) for name in ("one", "two")]
     for farm in both:
@@ -251,13 +251,13 @@ def test_ctrl_c_twice_ends_at_once(project: Callable[[str], Path], start: Start)
 
 
 def test_a_controller_that_is_killed_while_it_makes_an_image(
-    project: Callable[[str], Path], client: docker.DockerClient, start: Start, tmp_path: Path
+    warm: Callable[[str], Path], client: docker.DockerClient, start: Start, tmp_path: Path
 ) -> None:
     name, scratch = "probe-aarch64", tmp_path / "scratch"
     scratch.mkdir()
     image = images.ensure(client, [name], emit=lambda _: None)[name]
     client.api.remove_image(image.reference, force=True)
-    place = project("tiny")
+    place = warm("tiny")
     words, places = ("--arch", "aarch64", "--py", "3.13"), {"TMPDIR": str(scratch)}
     killed = start(place, *words, environment=places)
     wait_for(lambda: list(scratch.glob("*/context/Dockerfile")))

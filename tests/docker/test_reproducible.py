@@ -92,8 +92,10 @@ def test_a_wheel_is_the_same_from_what_other_builds_left(farm: Farm, project: Pr
 # farm verify
 
 
-def test_a_wheel_is_verified_by_building_it_once_more(farm: Farm, project: Project) -> None:
-    place = project("tiny")
+def test_a_wheel_is_verified_by_building_it_once_more(
+    farm: Farm, warm: Project, tmp_path: Path
+) -> None:
+    place = warm("tiny")
     with (place / "pyproject.toml").open("a") as file:
         file.write('\n[tool.farm.environment]\nMY_TOKEN = "a secret"\n')
     farm("build", place, "--py", "3.13", "--arch", "aarch64", "--no-smoke").succeeded()
@@ -105,7 +107,7 @@ def test_a_wheel_is_verified_by_building_it_once_more(farm: Farm, project: Proje
     assert wheel.stat() == before
     assert not list(place.glob(".farm/runs/*/verify-*"))
 
-    other = tampered(wheel, place.parent / wheel.name)
+    other = tampered(wheel, tmp_path / wheel.name)
     refused = farm("verify", other, "--project", place, "--json").failed(1)
     first, *others = refused.json["differences"]
     assert (first["member"], first["what"]) == ("tiny/__init__.py", "content")

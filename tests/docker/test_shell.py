@@ -53,9 +53,9 @@ def break_the_check(place: Path) -> None:
 
 
 def test_a_failed_build_is_entered_as_it_failed_on_both_architectures(
-    farm: Farm, project: Project, kept: Callable[[Path], tuple[Kept, ...]]
+    farm: Farm, warm: Project, kept: Callable[[Path], tuple[Kept, ...]]
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     spoil(place)
     failed = farm("build", place, "--py", "3.13", "--json").failed(1)
     commands = {job["job"]: job["command"] for job in failed.json["jobs"]}
@@ -83,9 +83,9 @@ def history_runs() -> str:
 
 
 def test_a_failed_check_is_entered_as_it_failed(
-    farm: Farm, project: Project, kept: Callable[[Path], tuple[Kept, ...]]
+    farm: Farm, warm: Project, kept: Callable[[Path], tuple[Kept, ...]]
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     break_the_check(place)
     farm("build", place, "--py", "3.13", "--arch", "native").failed(1)
     assert {each.step for each in kept(place)} == {"build", "check"}
@@ -99,9 +99,9 @@ def test_a_failed_check_is_entered_as_it_failed(
 
 
 def test_a_job_that_is_not_kept_is_brought_up_to_its_command_anew(
-    farm: Farm, project: Project, kept: Callable[[Path], tuple[Kept, ...]]
+    farm: Farm, warm: Project, kept: Callable[[Path], tuple[Kept, ...]]
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     break_the_check(place)
     farm("build", place, "--py", "3.13", "--arch", "native").failed(1)
     farm("clean", "--kept").succeeded()
@@ -114,9 +114,9 @@ def test_a_job_that_is_not_kept_is_brought_up_to_its_command_anew(
 
 
 def test_a_shell_has_no_network_and_ends_with_its_commands_status(
-    farm: Farm, project: Project, kept: Callable[[Path], tuple[Kept, ...]]
+    farm: Farm, warm: Project, kept: Callable[[Path], tuple[Kept, ...]]
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     spoil(place)
     farm("build", place, "--py", "3.13", "--arch", "native").failed(1)
     interfaces = farm("shell", JOB, "--project", place, "--", "ls", "/sys/class/net")
@@ -129,9 +129,9 @@ def test_a_shell_has_no_network_and_ends_with_its_commands_status(
 
 
 def test_a_shell_on_a_terminal(
-    farm: Farm, project: Project, kept: Callable[[Path], tuple[Kept, ...]]
+    farm: Farm, warm: Project, kept: Callable[[Path], tuple[Kept, ...]]
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     spoil(place)
     farm("build", place, "--py", "3.13", "--arch", "native").failed(1)
     assert kept(place)
@@ -221,9 +221,9 @@ def test_what_is_kept_stays_within_its_quota_the_newest_longest(
 
 
 def test_one_failing_job_is_told_with_the_commands_to_go_on_with(
-    farm: Farm, project: Project, kept: Callable[[Path], tuple[Kept, ...]]
+    farm: Farm, warm: Project, kept: Callable[[Path], tuple[Kept, ...]]
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     spoil(place)
     farm("build", "--py", "3.13", "--arch", "native", cwd=place).failed(1)
     assert kept(place)
