@@ -88,6 +88,7 @@ def test_a_function_that_the_policys_glibc_lacks_is_named(farm: Farm, warm: Proj
     assert not list((place / "dist").iterdir())
 
 
+@pytest.mark.slow
 def test_symbols_newer_than_the_policy_are_named(farm: Farm, warm: Project) -> None:
     """The project brings a linker with a newer glibc, for the architecture of no build script."""
     place = warm("tiny")

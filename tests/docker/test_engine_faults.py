@@ -126,6 +126,7 @@ def test_an_engine_that_restarts_costs_time_and_nothing_else(
         assert left(client) == []
 
 
+@pytest.mark.slow
 def test_a_sentinel_comes_back_with_its_engine(engine: SecondEngine, slow: Path) -> None:
     run = Run(slow, engine.address)
     with engine.client() as client:

@@ -69,24 +69,25 @@ def relayed(top: Path) -> Iterator[Relay]:
 @pytest.fixture(scope="module")
 def made(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
     """Give where a project was built once, with its cache, and the report."""
-    top = tmp_path_factory.mktemp("made")
+    parent = tmp_path_factory.mktemp("nothing")
+    top = parent / "made"
     shutil.copytree(PROJECTS / "tiny", top / "tiny")
     with relayed(top) as relay:
         place = Place(farm=farm, top=top, relay=relay, before=None)
         report = place.build("--json").json
     assert "POST" in relay.asked
     yield top, report
-    remove_caches(top)
+    remove_caches(parent)
 
 
 @pytest.fixture
-def place(farm: Farm, made: tuple[Path, Any], tmp_path: Path) -> Iterator[Place]:
-    """Give a copy of it all."""
-    top = tmp_path / "copy"
+def place(farm: Farm, made: tuple[Path, Any]) -> Iterator[Place]:
+    """Give a copy of it all, which is where that of the test before was."""
+    top = made[0].with_name("copy")
+    shutil.rmtree(top, ignore_errors=True)
     shutil.copytree(made[0], top, symlinks=True)
     with relayed(top) as relay:
         yield Place(farm=farm, top=top, relay=relay, before=made[1])
-    remove_caches(top)
 
 
 def test_where_nothing_changed_nothing_is_started_and_the_run_is_told(place: Place) -> None:

@@ -52,7 +52,7 @@ def time_inside(report: Any) -> int:
     return int(told[1])
 
 
-@pytest.mark.parametrize("name", ["program", "tiny"])
+@pytest.mark.parametrize("name", [pytest.param("program", marks=pytest.mark.slow), "tiny"])
 def test_a_wheel_is_the_same_elsewhere_another_day_and_beside_other_jobs(
     farm: Farm, tmp_path: Path, name: str
 ) -> None:

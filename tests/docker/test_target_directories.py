@@ -25,7 +25,13 @@ Farm = Callable[..., object]
 
 
 @pytest.fixture
-def place(project: Callable[[str], Path]) -> Path:
+def place(warm: Callable[[str], Path]) -> Path:
+    return warm("tiny")
+
+
+@pytest.fixture
+def new(project: Callable[[str], Path]) -> Path:
+    """Return a project of which nothing was ever built."""
     return project("tiny")
 
 
@@ -67,14 +73,14 @@ def test_one_changed_line_compiles_that_crate_only_for_every_target(
     assert library(place) != before
 
 
-def test_what_all_targets_share_is_compiled_once_in_a_run(farm: Farm, place: Path) -> None:
-    farm("build", place, *BOTH, "--py", "3.14").succeeded()
-    assert "pyo3-build-config" in compiled(place, X86)
-    assert "libc" in compiled(place, X86)
-    assert "pyo3-build-config" not in compiled(place, ARM)
-    assert "libc" in compiled(place, ARM)
+def test_what_all_targets_share_is_compiled_once_in_a_run(farm: Farm, new: Path) -> None:
+    farm("build", new, *BOTH, "--py", "3.14").succeeded()
+    assert "pyo3-build-config" in compiled(new, X86)
+    assert "libc" in compiled(new, X86)
+    assert "pyo3-build-config" not in compiled(new, ARM)
+    assert "libc" in compiled(new, ARM)
     for job in (X86, ARM):
-        assert compiled(place, job.replace("313", "314")) == ["pyo3-ffi", "tiny"]
+        assert compiled(new, job.replace("313", "314")) == ["pyo3-ffi", "tiny"]
 
 
 SLOW = """
@@ -91,17 +97,17 @@ static KEPT: u64 = SLOW;
 """
 
 
-def test_other_jobs_begin_while_the_first_compiles_its_last_crate(farm: Farm, place: Path) -> None:
-    source = place / "src" / "lib.rs"
+def test_other_jobs_begin_while_the_first_compiles_its_last_crate(farm: Farm, new: Path) -> None:
+    source = new / "src" / "lib.rs"
     source.write_text(source.read_text() + SLOW)
     words = (*BOTH, "--py", "3.14", "--no-smoke")
-    lines = farm("build", place, *words).succeeded().err.splitlines()
+    lines = farm("build", new, *words).succeeded().err.splitlines()
     x86, arm = (job.replace("313", "314") for job in (X86, ARM))
     assert lines.index(f"{ARM}: build") < lines.index(f"{X86}: audit")
-    assert "libc" in compiled(place, ARM)
-    assert "pyo3-build-config" not in compiled(place, ARM)
+    assert "libc" in compiled(new, ARM)
+    assert "pyo3-build-config" not in compiled(new, ARM)
     for job in (x86, arm):
-        assert compiled(place, job) == ["pyo3-ffi", "tiny"]
+        assert compiled(new, job) == ["pyo3-ffi", "tiny"]
 
 
 def test_what_nothing_holds_is_known_and_can_be_removed(
@@ -121,18 +127,18 @@ def test_what_nothing_holds_is_known_and_can_be_removed(
     assert mine.key not in {each.key for each in held_caches(client)}
 
 
-def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, place: Path) -> None:
-    log = place / ".farm" / "runs" / "latest" / "fetch.log"
-    farm("build", place, *ONE).succeeded()
+def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, new: Path) -> None:
+    log = new / ".farm" / "runs" / "latest" / "fetch.log"
+    farm("build", new, *ONE).succeeded()
     assert "cargo fetch" in log.read_text()
-    answer(place, 43)
-    farm("build", place, *ONE).succeeded()
+    answer(new, 43)
+    farm("build", new, *ONE).succeeded()
     assert not log.exists()
-    farm("build", place, *ONE, "--force").succeeded()
+    farm("build", new, *ONE, "--force").succeeded()
     assert not log.exists()
-    with (place / "Cargo.toml").open("a") as file:
+    with (new / "Cargo.toml").open("a") as file:
         file.write("# changed\n")
-    farm("build", place, *ONE).succeeded()
+    farm("build", new, *ONE).succeeded()
     assert log.exists()
 
 
@@ -221,13 +227,13 @@ def test_a_repaired_library_is_not_what_the_next_build_takes(farm: Farm, place: 
 
 
 def test_projects_share_nothing(
-    farm: Farm, place: Path, client: docker.DockerClient, tmp_path: Path
+    farm: Farm, new: Path, client: docker.DockerClient, tmp_path: Path
 ) -> None:
-    other = Path(shutil.copytree(place, tmp_path / "other" / "tiny"))
-    for each in (place, other):
+    other = Path(shutil.copytree(new, tmp_path / "other" / "tiny"))
+    for each in (new, other):
         farm("build", each, *ONE).succeeded()
         assert "pyo3-build-config" in compiled(each, X86)
-    keys = {each.key for where in (place, other) for each in held(client, where)}
+    keys = {each.key for where in (new, other) for each in held(client, where)}
     assert len(keys) == 2
 
 
