@@ -31,8 +31,8 @@ def left_on_engine(run: str) -> list[str]:
         client.close()
 
 
-def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, project: Project) -> None:
-    place = project("tiny")
+def test_what_runs_is_what_the_plan_says_and_nothing_is_left(farm: Farm, warm: Project) -> None:
+    place = warm("tiny")
     selectors = ("--arch", "native", "--py", "3.13")
     plan = farm("plan", place, *selectors, "--json").succeeded().json
     with containers_seen() as seen:
@@ -98,10 +98,11 @@ def test_a_program_is_a_wheel_for_every_python(farm: Farm, project: Project) -> 
 def test_a_cffi_library_gets_the_build_environment_that_it_asks_for(
     farm: Farm, project: Project
 ) -> None:
-    report = farm("build", project("library"), "--py", "3.11", "--json").succeeded().json
-    assert [job["status"] for job in report["jobs"]] == ["built", "built"]
-    for job in report["jobs"]:
-        assert [c["argv"][:2] for c in job["prepare"]] == [["uv", "venv"], ["uv", "pip"]]
+    words = ("--arch", "aarch64", "--py", "3.11", "--json")
+    report = farm("build", project("library"), *words).succeeded().json
+    (job,) = report["jobs"]
+    assert job["status"] == "built"
+    assert [c["argv"][:2] for c in job["prepare"]] == [["uv", "venv"], ["uv", "pip"]]
 
 
 def test_a_workspace_member_is_built_with_what_lies_beside_it(farm: Farm, project: Project) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +72,7 @@ def test_one_changed_line_compiles_that_crate_only_for_every_target(
     assert library(place) != before
 
 
+@pytest.mark.slow
 def test_what_all_targets_share_is_compiled_once_in_a_run(farm: Farm, new: Path) -> None:
     farm("build", new, *BOTH, "--py", "3.14").succeeded()
     assert "pyo3-build-config" in compiled(new, X86)
@@ -127,19 +127,17 @@ def test_what_nothing_holds_is_known_and_can_be_removed(
     assert mine.key not in {each.key for each in held_caches(client)}
 
 
-def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, new: Path) -> None:
-    log = new / ".farm" / "runs" / "latest" / "fetch.log"
-    farm("build", new, *ONE).succeeded()
-    assert "cargo fetch" in log.read_text()
-    answer(new, 43)
-    farm("build", new, *ONE).succeeded()
-    assert not log.exists()
-    farm("build", new, *ONE, "--force").succeeded()
-    assert not log.exists()
-    with (new / "Cargo.toml").open("a") as file:
+def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, place: Path) -> None:
+    log = place / ".farm" / "runs" / "latest" / "fetch.log"
+    with (place / "Cargo.toml").open("a") as file:
         file.write("# changed\n")
-    farm("build", new, *ONE).succeeded()
-    assert log.exists()
+    farm("build", place, *ONE).succeeded()
+    assert "cargo fetch" in log.read_text()
+    answer(place, 43)
+    farm("build", place, *ONE).succeeded()
+    assert not log.exists()
+    farm("build", place, *ONE, "--force").succeeded()
+    assert not log.exists()
 
 
 def test_older_files_put_back_are_compiled(farm: Farm, place: Path) -> None:
@@ -227,13 +225,13 @@ def test_a_repaired_library_is_not_what_the_next_build_takes(farm: Farm, place: 
 
 
 def test_projects_share_nothing(
-    farm: Farm, new: Path, client: docker.DockerClient, tmp_path: Path
+    farm: Farm, place: Path, new: Path, client: docker.DockerClient
 ) -> None:
-    other = Path(shutil.copytree(new, tmp_path / "other" / "tiny"))
-    for each in (new, other):
+    """What one has built is no use to another, of the very same source."""
+    for each in (place, new):
         farm("build", each, *ONE).succeeded()
-        assert "pyo3-build-config" in compiled(each, X86)
-    keys = {each.key for where in (new, other) for each in held(client, where)}
+    assert "pyo3-build-config" in compiled(new, X86)
+    keys = {each.key for where in (place, new) for each in held(client, where)}
     assert len(keys) == 2
 
 

@@ -131,9 +131,9 @@ def test_emulated_builds_run_programs_of_the_target_by_qemu_and_no_others(
 
 
 def test_a_build_script_that_asks_for_its_own_architecture_gets_the_hosts_and_a_warning(
-    farm: Farm, project: Project, native: Arch, foreign: Arch
+    farm: Farm, warm: Project, native: Arch, foreign: Arch
 ) -> None:
-    place = project("program")
+    place = warm("program")
     (place / "build.rs").write_text(ASKS_THE_HOST % (native, native))
     main = place / "src" / "main.rs"
     main.write_text('fn main() { println!("a build script on {}", env!("SEEN")); }\n')
@@ -145,9 +145,9 @@ def test_a_build_script_that_asks_for_its_own_architecture_gets_the_hosts_and_a_
 
 
 def test_a_hybrid_build_that_fails_is_not_tried_otherwise_unless_the_settings_say_so(
-    farm: Farm, project: Project, foreign: Arch
+    farm: Farm, warm: Project, foreign: Arch
 ) -> None:
-    place = project("program")
+    place = warm("program")
     (place / "build.rs").write_text(NEEDS_THE_TARGET)
     ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").failed(1)
     (job,) = ended.json["jobs"]
@@ -178,9 +178,9 @@ def test_a_hybrid_build_that_fails_is_tried_emulated_where_the_settings_say_so(
 
 
 def test_a_crash_under_emulation_is_tried_again_and_may_be_qemus(
-    farm: Farm, project: Project, foreign: Arch
+    farm: Farm, warm: Project, foreign: Arch
 ) -> None:
-    place = project("tiny")
+    place = warm("tiny")
     source = place / "src" / "lib.rs"
     text = source.read_text(encoding="utf-8")
     crash = "std::ptr::null::<u8>().read_volatile(); PyModule_Create("
