@@ -117,14 +117,11 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], P
 
     All copy to one place, and so begin with what builds of the tests before left on the engine.
     """
-    places: list[Path] = []
+    top = tmp_path_factory.getbasetemp() / "warm"
 
     def copy(name: str) -> Path:
-        place = tmp_path_factory.getbasetemp() / "warm" / name
-        shutil.rmtree(place, ignore_errors=True)
-        places.append(place)
-        return Path(shutil.copytree(PROJECTS / name, place, symlinks=True))
+        shutil.rmtree(top / name, ignore_errors=True)
+        return Path(shutil.copytree(PROJECTS / name, top / name, symlinks=True))
 
     yield copy
-    for place in places:
-        remove_what_is_left(place)
+    remove_what_is_left(top)

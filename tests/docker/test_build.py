@@ -98,18 +98,16 @@ def test_a_program_is_a_wheel_for_every_python(farm: Farm, project: Project) -> 
 def test_a_cffi_library_gets_the_build_environment_that_it_asks_for(
     farm: Farm, project: Project
 ) -> None:
-    words = ("--arch", "aarch64", "--py", "3.11", "--json")
-    report = farm("build", project("library"), *words).succeeded().json
-    (job,) = report["jobs"]
-    assert job["status"] == "built"
-    assert [c["argv"][:2] for c in job["prepare"]] == [["uv", "venv"], ["uv", "pip"]]
+    report = farm("build", project("library"), "--py", "3.11", "--json").succeeded().json
+    assert [job["status"] for job in report["jobs"]] == ["built", "built"]
+    for job in report["jobs"]:
+        assert [c["argv"][:2] for c in job["prepare"]] == [["uv", "venv"], ["uv", "pip"]]
 
 
 def test_a_workspace_member_is_built_with_what_lies_beside_it(farm: Farm, project: Project) -> None:
     member = project("workspace") / "python"
-    words = ("--arch", "native", "--py", "3.13", "--json")
-    report = farm("build", member, *words).succeeded().json
-    assert [job["status"] for job in report["jobs"]] == ["built"]
+    report = farm("build", member, "--py", "3.13", "--json").succeeded().json
+    assert [job["status"] for job in report["jobs"]] == ["built", "built"]
 
 
 def test_one_failing_job_leaves_the_others_wheels(farm: Farm, warm: Project) -> None:

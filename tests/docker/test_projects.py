@@ -1,4 +1,4 @@
-"""Projects that are not ours, unchanged as PyPI has them."""
+"""Projects that are not ours, unchanged as PyPI has them, for both architectures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sdist:
 ALSO_LONG = pytest.mark.slow
 SDISTS = [
     # procedural macros and a build script
-    Sdist(project="rpds-py", version="2026.9.1", arches=(Arch.AARCH64,)),
+    Sdist(project="rpds-py", version="2026.9.1"),
     # C and assembler through cc, with a file for each set of instructions
     pytest.param(Sdist(project="blake3", version="1.0.9"), marks=ALSO_LONG),
     # abi3, with manifest and lock below the directory of pyproject.toml, and a path dependency

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,17 +128,19 @@ def test_what_nothing_holds_is_known_and_can_be_removed(
     assert mine.key not in {each.key for each in held_caches(client)}
 
 
-def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, place: Path) -> None:
-    log = place / ".farm" / "runs" / "latest" / "fetch.log"
-    with (place / "Cargo.toml").open("a") as file:
-        file.write("# changed\n")
-    farm("build", place, *ONE).succeeded()
+def test_crates_are_fetched_when_there_are_others_and_not_before(farm: Farm, new: Path) -> None:
+    log = new / ".farm" / "runs" / "latest" / "fetch.log"
+    farm("build", new, *ONE).succeeded()
     assert "cargo fetch" in log.read_text()
-    answer(place, 43)
-    farm("build", place, *ONE).succeeded()
+    answer(new, 43)
+    farm("build", new, *ONE).succeeded()
     assert not log.exists()
-    farm("build", place, *ONE, "--force").succeeded()
+    farm("build", new, *ONE, "--force").succeeded()
     assert not log.exists()
+    with (new / "Cargo.toml").open("a") as file:
+        file.write("# changed\n")
+    farm("build", new, *ONE).succeeded()
+    assert log.exists()
 
 
 def test_older_files_put_back_are_compiled(farm: Farm, place: Path) -> None:
@@ -225,13 +228,13 @@ def test_a_repaired_library_is_not_what_the_next_build_takes(farm: Farm, place: 
 
 
 def test_projects_share_nothing(
-    farm: Farm, place: Path, new: Path, client: docker.DockerClient
+    farm: Farm, new: Path, client: docker.DockerClient, tmp_path: Path
 ) -> None:
-    """What one has built is no use to another, of the very same source."""
-    for each in (place, new):
+    other = Path(shutil.copytree(new, tmp_path / "other" / "tiny"))
+    for each in (new, other):
         farm("build", each, *ONE).succeeded()
-    assert "pyo3-build-config" in compiled(new, X86)
-    keys = {each.key for where in (place, new) for each in held(client, where)}
+        assert "pyo3-build-config" in compiled(each, X86)
+    keys = {each.key for where in (new, other) for each in held(client, where)}
     assert len(keys) == 2
 
 
