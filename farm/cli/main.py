@@ -36,6 +36,14 @@ _YOUNG = 50_000
 700 objects is a twentieth of a run that builds nothing."""
 
 
+class _Interrupt(KeyboardInterrupt):
+    """Python notes a plain one that leaves code made from text, as dataclasses are, for unhandled.
+
+    Although it is caught, `python -m farm` would then end by SIGINT (`run_eval_code_obj` and
+    `Py_RunMain` of CPython look for that very class).
+    """
+
+
 class _Commands(TyperGroup):
     """The commands; what they return or raise becomes the exit status."""
 
@@ -120,7 +128,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     from farm.host.commands import terminate
 
     terminate()
-    raise KeyboardInterrupt
+    raise _Interrupt
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:

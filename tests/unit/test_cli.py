@@ -117,6 +117,17 @@ def test_what_a_command_raises_is_the_status(
     assert result.stdout == ""
 
 
+def test_a_signal_within_code_made_from_text_is_the_same_status(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import farm.engine.connection\n"
+        "def connect():\n"
+        "    exec('import os, signal; os.kill(os.getpid(), signal.SIGTERM)')\n"
+        "farm.engine.connection.connect = connect\n"
+    )
+    ended = run("images", "list", PYTHONPATH=str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+
+
 def test_a_reader_that_goes_away_gets_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import farm.engine.connection, farm.engine.images, contextlib\n"
