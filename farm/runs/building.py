@@ -16,6 +16,7 @@ from farm.model.events import Emit, Note, Warned
 from farm.model.plan import Job
 from farm.model.results import INTERRUPTED
 from farm.model.targets import Mode
+from farm.project.crates import read_lock
 from farm.runs.directory import TREE, earlier_seconds
 from farm.runs.jobs import JobRunner
 from farm.runs.planner import Order
@@ -23,7 +24,7 @@ from farm.runs.run import Found, Options
 from farm.runs.scheduler import Schedule, Work, run_jobs
 from farm.runs.workplace import Workplace, open_workplace
 from farm.steps.context import Context, Site
-from farm.steps.fetch import fetch
+from farm.steps.fetch import fetch, unlocked
 from farm.steps.hybrid import hybrid_warnings
 from farm.steps.retries import persist
 
@@ -103,7 +104,10 @@ def _jobs(
     targets = workplace.targets
     site = context.site("fetch", targets.shared)
     if not targets.have(workplace.crates):
-        fetch(context, plan.fetch, site)
+        said = fetch(context, plan.fetch, site)
+        found.warnings = unlocked(said, read_lock(order.request.project.crate))
+        for text in found.warnings:
+            context.emit(Warned(text=text))
         targets.keep(workplace.crates)
     runner = JobRunner(
         context=context,
@@ -137,7 +141,7 @@ def _jobs(
         looked = aside.submit(_warn_of_hybrid, order, context, site)
         results, found.interrupted = run_jobs(jobs, work, schedule)
     found.results += results
-    found.warnings = looked.result()
+    found.warnings += looked.result()
 
 
 def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:

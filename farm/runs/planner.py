@@ -168,7 +168,7 @@ def make_plan(
         project=project.name,
         version=project.version,
         engine_arch=engine_arch,
-        fetch=plan_fetch(arches, engine_arch, manifest=manifest, config=config.arguments),
+        fetch=plan_fetch(arches, engine_arch, project, manifest=manifest, config=config.arguments),
         jobs=_only(jobs, request.selectors.only),
         left_out=tuple(left.line for left in selection.left_out),
         warnings=warnings,

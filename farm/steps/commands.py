@@ -19,6 +19,8 @@ CARGO_ENVIRONMENT = {
 }
 """What cargo needs to read manifests, and to fetch what they name."""
 _VENV = f"{CHECK}/venv"
+RESOLVED = "resolved"
+"""What a line begins with that tells of a crate which the project's features bring."""
 WHEEL = f"{CHECK}/{{wheel}}"
 PROGRAM, REQUEST = "check.py", "wheel.json"
 _CHECK_ENVIRONMENT = {
@@ -36,28 +38,57 @@ _UV = "/opt/uv/bin/uv"
 
 
 def plan_fetch(
-    arches: Sequence[Arch], engine_arch: Arch, *, manifest: str, config: Sequence[str]
+    arches: Sequence[Arch],
+    engine_arch: Arch,
+    project: Project,
+    *,
+    manifest: str,
+    config: Sequence[str],
 ) -> tuple[Command, ...]:
-    """Return the commands that get every crate that a build for `arches` needs.
+    """Return the commands that get every crate that a build of `project` for `arches` needs.
 
     `manifest` is Cargo.toml's path below the source root, `config` are `--config` arguments
     that are safe to hand to cargo. The engine's own architecture is always among the targets,
     for build scripts and procedural macros.
+
+    Cargo locks, and `cargo fetch` gets, what the workspace's own features reach. A feature of a
+    dependency (`pyo3/generate-import-lib`) may bring a crate more, which cargo picks when it
+    resolves the features that it is told; `cargo tree` does, and gets what it shows.
     """
     triples = sorted({arch.triple for arch in (*arches, engine_arch)})
-    argv = ["cargo", "fetch", "--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
+    common = ["--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
     for triple in triples:
-        argv += ["--target", triple]
-    return (
+        common += ["--target", triple]
+    argvs = [["cargo", "fetch", *common, *config]]
+    features = feature_argv(project)
+    if any("/" in word for word in features):
+        shown = ("--prefix", "none", "--format", f"{RESOLVED} {{p}}")
+        argvs.append(["cargo", "tree", *common, *shown, *features, *config])
+    return tuple(
         Command(
             image=f"builder-{engine_arch}",
             arch=engine_arch,
-            argv=(*argv, *config),
+            argv=tuple(argv),
             cwd=WORK,
             environment=CARGO_ENVIRONMENT,
             network=True,
-        ),
+        )
+        for argv in argvs
     )
+
+
+def feature_argv(project: Project) -> tuple[str, ...]:
+    """Return cargo's arguments for all features that `project` is built with on any interpreter."""
+    wanted = project.wanted
+    conditional = (each.feature for each in project.pyproject.maturin.conditional)
+    argv = []
+    if features := tuple(dict.fromkeys((*wanted.features, *conditional))):
+        argv += ["--features", ",".join(features)]
+    if wanted.all:
+        argv += ["--all-features"]
+    if not wanted.default:
+        argv += ["--no-default-features"]
+    return tuple(argv)
 
 
 def build_argv(

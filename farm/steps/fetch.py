@@ -8,12 +8,14 @@ own, where no cargo configuration of the project applies: such a file may name p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from farm.model.errors import FarmError, SurroundingsError, UsageError
 from farm.model.events import Warned
 from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
+from farm.project.crates import Locked
+from farm.steps.commands import RESOLVED
 from farm.steps.context import Context, Log, Site, archive
 from farm.steps.network import certificates
 from farm.steps.outcome import Reasons, Setting, failure
@@ -26,20 +28,22 @@ _LACKING = re.compile(
     r"failed to select a version for the requirement `(\S+) = .*` \(locked to (\S+)\)"
 )
 """How cargo says that a registry has a crate, but not in the version that Cargo.lock names."""
+_RESOLVED = re.compile(rf"{RESOLVED} (\S+) v(\S+)")
 _UNREACHED = re.compile(
     r"failed to download from|HTTP response from .* got 4|failed to (?:clone|fetch) into"
 )
 
 
-def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:
+def fetch(context: Context, commands: Sequence[Command], site: Site) -> tuple[str, ...]:
     """Run the plan's fetch commands, in volumes of their own but for the crates.
 
-    What the network or the engine is to blame for is tried again.
+    What the network or the engine is to blame for is tried again. Returns what cargo said.
 
     Raises UsageError when Cargo.lock does not fit Cargo.toml, SurroundingsError when a registry
     or repository can't be reached or lacks a crate, and FarmError for anything else that cargo
     says.
     """
+    said: list[str] = []
     with context.log("fetch") as log:
 
         def say(text: str) -> None:
@@ -47,15 +51,31 @@ def fetch(context: Context, commands: Sequence[Command], site: Site) -> None:
             context.emit(Warned(text=f"fetch: {text}"))
 
         for command in commands:
-            persist(
+            said += persist(
                 lambda each: _fetch(context, each, site, log),
                 command,
                 stopping=context.workshop.stopping,
                 say=say,
             )
+    return tuple(said)
 
 
-def _fetch(context: Context, command: Command, site: Site, log: Log) -> None:
+def unlocked(said: Iterable[str], locked: Iterable[Locked]) -> tuple[str, ...]:
+    """Return a warning of crates that a fetch `said` it got and no `locked` package is, if any."""
+    there = {(package.name, package.text) for package in locked}
+    told = dict.fromkeys(found.groups() for line in said if (found := _RESOLVED.match(line)))
+    free = [f"{name} {version}" for name, version in told if (name, version) not in there]
+    if not free:
+        return ()
+    text = (
+        f"Cargo.lock does not pin {', '.join(free)}, which a dependency's feature brings: a later "
+        "build may take another version. A feature of the crate's own that turns it on has it "
+        "locked."
+    )
+    return (text,)
+
+
+def _fetch(context: Context, command: Command, site: Site, log: Log) -> list[str]:
     log.command(command)
     said: list[str] = []
 
@@ -78,6 +98,7 @@ def _fetch(context: Context, command: Command, site: Site, log: Log) -> None:
         setting = Setting(deadline=DEADLINE, network=True, ordinary=Cause.DEPENDENCY)
         error = failure(ended, reasons, setting)
         raise _failure(error, "\n".join(said), str(context.log_path("fetch")))
+    return said
 
 
 def _failure(error: FarmError, text: str, path: str) -> FarmError:

@@ -16,7 +16,7 @@ from farm.project.cargo_config import Flags, compiler_flags, fetch_config
 from farm.project.hybrid import build_scripts, findings
 from farm.project.inspect import Project
 from farm.project.source import Source
-from farm.steps.commands import CARGO_ENVIRONMENT
+from farm.steps.commands import CARGO_ENVIRONMENT, feature_argv
 from farm.steps.context import Context, Site
 from farm.steps.fetch import DEADLINE
 from farm.steps.received import Received, received
@@ -40,6 +40,7 @@ def hybrid_warnings(
     """
     manifest = project.manifest.relative_to(source.root).as_posix()
     config = fetch_config(source.root, project.root, SOURCE).arguments
+    words = (*feature_argv(project), *config)
     shell = Command(
         image=context.builder,
         arch=context.engine_arch,
@@ -54,7 +55,7 @@ def hybrid_warnings(
         container.start()
         for arch in arches:
             found = findings(
-                build_scripts(_metadata(container, arch, manifest, config), arch),
+                build_scripts(_metadata(container, arch, manifest, words), arch),
                 lambda path: _text(container, path),
                 flags=(*compiler_flags(source.root, project.root), *_environment_flags(context)),
                 pgo=project.pyproject.maturin.pgo,
@@ -74,12 +75,12 @@ def _environment_flags(context: Context) -> tuple[Flags, ...]:
 
 
 def _metadata(
-    container: Container, arch: Arch, manifest: str, config: Sequence[str]
+    container: Container, arch: Arch, manifest: str, words: Sequence[str]
 ) -> dict[str, Any]:
     argv = (
         *("cargo", "metadata", "--format-version", "1", "--locked", "--offline"),
         *("--filter-platform", arch.triple, "--manifest-path", f"{SOURCE}/{manifest}"),
-        *config,
+        *words,
     )
     output = _Output()
     errors: deque[str] = deque(maxlen=_ERRORS_SHOWN)

@@ -19,6 +19,25 @@ from farm.runs.directory import find_run
 pytestmark = pytest.mark.docker
 
 Project = Callable[[str], Path]
+LOCK_WITH_LAZY_STATIC = """version = 4
+
+[[package]]
+name = "lazy_static"
+version = "1.5.0"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+checksum = "bbd2bcb4c963f2ddae06a2efc7e9f3591312473c50c6685e1f298068316e66fe"
+
+[[package]]
+name = "program"
+version = "0.1.0"
+dependencies = [
+ "lazy_static",
+]
+"""
+USES_LAZY_STATIC = """
+lazy_static::lazy_static! { static ref NAME: String = "program".to_string(); }
+fn main() { println!("{}", *NAME); }
+"""
 
 
 def left_on_engine(run: str) -> list[str]:
@@ -108,6 +127,23 @@ def test_a_workspace_member_is_built_with_what_lies_beside_it(farm: Farm, projec
     member = project("workspace") / "python"
     report = farm("build", member, "--py", "3.13", "--json").succeeded().json
     assert [job["status"] for job in report["jobs"]] == ["built", "built"]
+
+
+def test_a_crate_that_a_dependencys_feature_brings_is_got_though_no_lock_has_it(
+    farm: Farm, project: Project
+) -> None:
+    place = project("program")
+    with (place / "Cargo.toml").open("a") as file:
+        file.write('[dependencies]\nlazy_static = "1.5"\n')
+    (place / "Cargo.lock").write_text(LOCK_WITH_LAZY_STATIC)
+    (place / "src" / "main.rs").write_text(USES_LAZY_STATIC)
+    with (place / "pyproject.toml").open("a") as file:
+        file.write('[tool.farm]\nfeatures = ["lazy_static/spin_no_std"]\n')
+    ended = farm("build", place, "--arch", "native", "--py", "3.13", "--json").succeeded()
+    (warning,) = ended.json["warnings"]
+    assert re.match(r"Cargo\.lock does not pin spin 0\.9\.\d+, which a depend", warning)
+    assert f"warning: {warning}" in ended.err
+    assert "Compiling spin v0.9" in Path(ended.json["jobs"][0]["log"]).read_text()
 
 
 def test_one_failing_job_leaves_the_others_wheels(farm: Farm, warm: Project) -> None:

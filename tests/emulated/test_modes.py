@@ -27,6 +27,19 @@ ASKS_THE_HOST = """fn main() {
     println!("cargo:rustc-env=SEEN={}", if cfg!(target_arch = "%s") { "%s" } else { "other" });
 }
 """
+LOCK_WITH_ASKS = """version = 4
+
+[[package]]
+name = "asks"
+version = "0.1.0"
+
+[[package]]
+name = "program"
+version = "0.1.0"
+dependencies = [
+ "asks",
+]
+"""
 NEEDS_THE_TARGET = """fn main() {
     assert_eq!(std::env::consts::ARCH, std::env::var("CARGO_CFG_TARGET_ARCH").unwrap());
 }
@@ -133,13 +146,23 @@ def test_emulated_builds_run_programs_of_the_target_by_qemu_and_no_others(
 def test_a_build_script_that_asks_for_its_own_architecture_gets_the_hosts_and_a_warning(
     farm: Farm, warm: Project, native: Arch, foreign: Arch
 ) -> None:
+    """That of a crate which only a feature brings."""
     place = warm("program")
-    (place / "build.rs").write_text(ASKS_THE_HOST % (native, native))
+    asks = place / "asks"
+    (asks / "src").mkdir(parents=True)
+    (asks / "build.rs").write_text(ASKS_THE_HOST % (native, native))
+    (asks / "src" / "lib.rs").write_text('pub const SEEN: &str = env!("SEEN");\n')
+    (asks / "Cargo.toml").write_text('[package]\nname = "asks"\nversion = "0.1.0"\n')
+    with (place / "Cargo.toml").open("a") as file:
+        file.write('[dependencies]\nasks = { path = "asks", optional = true }\n')
+    (place / "Cargo.lock").write_text(LOCK_WITH_ASKS)
+    with (place / "pyproject.toml").open("a") as file:
+        file.write('[tool.farm]\nfeatures = ["asks"]\n')
     main = place / "src" / "main.rs"
-    main.write_text('fn main() { println!("a build script on {}", env!("SEEN")); }\n')
+    main.write_text('fn main() { println!("a build script on {}", asks::SEEN); }\n')
     ended = farm("build", place, "--arch", foreign, "--py", "3.13", "--json").succeeded()
     (warning,) = ended.json["warnings"]
-    assert warning.startswith("program 0.1.0 (/src/build.rs): asks its own target_arch")
+    assert warning.startswith("asks 0.1.0 (/src/asks/build.rs): asks its own target_arch")
     assert f"warning: {warning}" in ended.err
     assert f"a build script on {native}" in Path(ended.json["jobs"][0]["log"]).read_text()
 

@@ -95,6 +95,28 @@ def test_an_arm64_engine_fetches_in_its_own_builder(planned: Planner) -> None:
     assert (fetch.image, fetch.arch) == ("builder-aarch64", Arch.AARCH64)
 
 
+def test_crates_that_a_dependencys_features_may_bring_are_fetched_too(planned: Planner) -> None:
+    more = """
+[tool.maturin]
+features = ["fast", "pyo3/serde", { feature = "pyo3/abi3-py311", python-version = ">=3.11" }]
+no-default-features = true
+"""
+    fetch, tree = (command.argv for command in planned(more).fetch)
+    words = ("--features", "fast,pyo3/serde,pyo3/abi3-py311", "--no-default-features")
+    assert fetch[:2] == ("cargo", "fetch")
+    assert tree[:2] == ("cargo", "tree")
+    assert "--features" not in fetch
+    assert tree[-len(words) :] == words
+    for triple in ("aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"):
+        assert triple in fetch
+        assert triple in tree
+
+
+def test_features_of_the_crate_itself_need_no_second_fetch(planned: Planner) -> None:
+    (fetch,) = planned('[tool.maturin]\nfeatures = ["fast"]\n').fetch
+    assert fetch.argv[:2] == ("cargo", "fetch")
+
+
 def test_maturins_command_line_is_explicit(planned: Planner) -> None:
     plan = planned(selectors=Selectors(arches=("aarch64",), pythons=("3.11",)))
     (job,) = plan.jobs
