@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 
 if TYPE_CHECKING:
     from farm.runs.planner import Request
@@ -82,9 +83,9 @@ def perform(request: Request, how: Options, *, as_json: bool) -> int:
             outcome = execute(order, client, progress, how)
     show_report(console, outcome.report, str(outcome.path), project=request.project.root)
     if as_json:
-        typer.echo(dump(outcome.report))
+        print_result(dump(outcome.report))
     else:
         for result in outcome.report.jobs:
             if result.published:
-                typer.echo(os.fsencode(result.published))  # a name may be no UTF-8
+                print_result(os.fsencode(result.published))  # a name may be no UTF-8
     return exit_code(outcome)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from farm.cli.output import print_result
+
 EXAMPLES = """\b
 Examples:
   farm clean                        what runs that were killed left on the engine
@@ -38,28 +40,30 @@ def clean(
     with connect() as client:
         left = reap(client)
         for run in sorted(left.dead):
-            typer.echo(f"removed what run {run} had left")
+            print_result(f"removed what run {run} had left")
         jobs = plural(len({(each.run, each.job) for each in left.kept}), "job")
         if kept:
             release(client, left.kept)
-            typer.echo(f"removed {jobs} kept for farm shell: {size(held(left.kept))}")
+            print_result(f"removed {jobs} kept for farm shell: {size(held(left.kept))}")
         else:
-            typer.echo(f"{jobs} kept for farm shell: {size(held(left.kept))}; --kept removes them")
+            print_result(
+                f"{jobs} kept for farm shell: {size(held(left.kept))}; --kept removes them"
+            )
         caches = held_caches(client)
         for each in caches:
             left_there = size(each.bytes) if each.bytes else "an unknown amount"
-            typer.echo(f"builds of {each.title} left {left_there}")
+            print_result(f"builds of {each.title} left {left_there}")
         projects = plural(len(caches), "project")
         total = size(sum(each.bytes for each in caches))
         if cache:
             drop_caches(client, caches)
-            typer.echo(f"removed what builds of {projects} left: {total}")
+            print_result(f"removed what builds of {projects} left: {total}")
         else:
-            typer.echo(f"builds of {projects} left {total} for the next; --cache removes it")
+            print_result(f"builds of {projects} left {total} for the next; --cache removes it")
     wheels = user_cache()
     count, bytes_ = wheels.size()
     if cache:
         wheels.clear()
-        typer.echo(f"removed {plural(count, 'wheel')} from the cache: {size(bytes_)}")
+        print_result(f"removed {plural(count, 'wheel')} from the cache: {size(bytes_)}")
     else:
-        typer.echo(f"{plural(count, 'wheel')} in the cache: {size(bytes_)}; --cache removes them")
+        print_result(f"{plural(count, 'wheel')} in the cache: {size(bytes_)}; --cache removes them")

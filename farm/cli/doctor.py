@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 from farm.model.errors import ExitCode, SurroundingsError, UsageError
 from farm.model.targets import Arch
 
@@ -59,7 +60,7 @@ def doctor(
         with progress.shown():
             left = repair.undo(ledger=ledger, emit=progress)
         for line in left or ("Nothing of farm doctor --fix is left here.",):
-            typer.echo(line)
+            print_result(line)
         return ExitCode.SURROUNDINGS if left else ExitCode.OK
     arches = _arches(arch or ["all"])
     if fix:
@@ -68,7 +69,7 @@ def doctor(
     else:
         diagnosis = surroundings.examine(arches, ledger=ledger)
     for line in lines(diagnosis):
-        typer.echo(line)
+        print_result(line)
     return ExitCode.SURROUNDINGS if diagnosis.faults else ExitCode.OK
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 
 app = typer.Typer(
     help="Make, list and remove the images that jobs run in.\n\n"
@@ -54,7 +55,7 @@ def build(
         with progress.shown():
             made = images.ensure(client, names, emit=progress, upgrade=upgrade)
     for image in made.values():
-        typer.echo(image.reference)
+        print_result(image.reference)
 
 
 @app.command(
@@ -77,7 +78,7 @@ def list_(*, as_json: options.Json = False) -> None:
 
     with connect() as client:
         found = images.existing(client)
-    typer.echo(dump(found) if as_json else images_text(found))
+    print_result(dump(found) if as_json else images_text(found))
 
 
 @app.command(
@@ -99,4 +100,4 @@ def prune() -> None:
     with connect() as client:
         removed = images.prune(client, emit=Progress(make_console()))
     for image in removed:
-        typer.echo(image.reference)
+        print_result(image.reference)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 from farm.model.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def logs(
     log = _named(found, job) if job else _only(found)
     if log is None:
         console = make_console(stderr=False)
-        typer.echo(logs_text(found, width=console.width if console.is_terminal else None))
+        print_result(logs_text(found, width=console.width if console.is_terminal else None))
         typer.echo("\nfarm logs JOB prints one of them.", err=True)
         return
     if not job:
@@ -119,9 +120,9 @@ def _print(run: Run, log: LogFile, *, follow: bool) -> None:
     terminal = sys.stdout.isatty()
     for line in tail(Path(log.path), over):
         if terminal:
-            typer.echo(readable(line.decode(errors="replace")), nl=line.endswith(b"\n"))
+            print_result(readable(line.decode(errors="replace")), nl=line.endswith(b"\n"))
         else:
-            typer.echo(line, nl=False)
+            print_result(line, nl=False)
     if follow:
         typer.echo(_end(read_run(Path(run.project), run.id), log.name), err=True)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -26,36 +22,26 @@ from farm.cli import (
     test,
     verify,
 )
+from farm.cli.output import print_result
 from farm.model.errors import ExitCode, FarmError
-
-_STDERR = 2
-_SHOW_CURSOR = b"\x1b[?25h"
-"""The live table hides it."""
-_YOUNG = 50_000
-"""Objects after which Python looks for garbage. What imports make stays, and looking at it every
-700 objects is a twentieth of a run that builds nothing."""
-
-
-class _Interrupt(KeyboardInterrupt):
-    """Python notes a plain one that leaves code made from text, as dataclasses are, for unhandled.
-
-    Although it is caught, `python -m farm` would then end by SIGINT (`run_eval_code_obj` and
-    `Py_RunMain` of CPython look for that very class).
-    """
 
 
 class _Commands(TyperGroup):
-    """The commands; what they return or raise becomes the exit status."""
+    """The commands; what they return becomes the exit status."""
 
     def invoke(self, ctx: typer.Context) -> NoReturn:  # type: ignore[override]
-        try:
-            status = super().invoke(ctx)
-        except FarmError as error:
-            status = _tell(error)
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            status = ExitCode.INTERRUPTED
-        raise typer.Exit(int(status or 0))
+        raise typer.Exit(int(super().invoke(ctx) or 0))
+
+
+def main() -> int:
+    """Run the command line; return the status to exit with."""
+    try:
+        app(prog_name="farm")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else ExitCode.JOB_FAILED
+    except FarmError as error:
+        return _tell(error)
+    return ExitCode.OK
 
 
 def _tell(error: FarmError) -> ExitCode:
@@ -93,7 +79,7 @@ app.command("clean", epilog=clean.EXAMPLES)(clean.clean)
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - click's callback
     if asked:
-        typer.echo(f"farm {farm.__version__}")
+        print_result(f"farm {farm.__version__}")
         raise typer.Exit
 
 
@@ -105,34 +91,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def run() -> None:
-    """Run the command line, and exit with the farm's status.
-
-    A closed terminal and a termination are interrupts: what runs on the engine is cleaned up.
-    A second Ctrl-C ends the farm at once; the next run removes what that leaves.
-    """
-    gc.set_threshold(_YOUNG)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _interrupt)
-    app(prog_name="farm")
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    if number == signal.SIGINT:
-        signal.signal(number, _end)
-    else:
-        signal.signal(number, signal.SIG_IGN)  # a shell and the terminal may both send it
-    from farm.host.commands import terminate
-
-    terminate()
-    raise _Interrupt
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    if os.isatty(_STDERR):
-        os.write(_STDERR, _SHOW_CURSOR)
-    os.write(_STDERR, b"interrupted again: what is left is removed by the next run\n")
-    os._exit(ExitCode.INTERRUPTED)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from farm.cli import options
+from farm.cli.output import print_result
 
 EXAMPLES = """\b
 Examples:
@@ -41,4 +40,4 @@ def plan(
     request = read_request(project, selectors)
     with connect() as client:
         made = without_secrets(prepare(request, client).plan)
-    typer.echo(dump(made) if as_json else plan_text(made))
+    print_result(dump(made) if as_json else plan_text(made))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 from farm.model.errors import UsageError
 
 EXAMPLES = """\b
@@ -57,9 +58,9 @@ def report(
     console = make_console(stderr=False)
     again = project if found.id == run_ids(project)[0] else None
     if as_json:
-        typer.echo(dump(found.report or found.checks))
+        print_result(dump(found.report or found.checks))
     elif markdown:
-        typer.echo(as_markdown(found, tail))
+        print_result(as_markdown(found, tail))
     elif found.report:
         show_report(console, found.report, f"{found.directory}/{REPORT}", project=again)
     elif found.checks:

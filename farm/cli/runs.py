@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 
 EXAMPLES = """\b
 Examples:
@@ -33,8 +34,8 @@ def runs(project: options.Project = Path(), *, as_json: options.Json = False) ->
     now = time.time()
     lines = tuple(line(run, now=now) for run in all_runs(project))
     if as_json:
-        typer.echo(dump(lines))
+        print_result(dump(lines))
     elif lines:
-        typer.echo(runs_text(lines, width=console.width if console.is_terminal else None))
+        print_result(runs_text(lines, width=console.width if console.is_terminal else None))
     else:
         typer.echo(f"No run of {project.resolve()} yet.", err=True)

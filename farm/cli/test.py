@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 
 EXAMPLES = """\b
 Examples:
@@ -49,5 +50,5 @@ def smoke_test(
             results = test_wheels(tuple(wheels), tuple(py or ()), client, progress)
     show_checks(console, results)
     if as_json:
-        typer.echo(dump(results))
+        print_result(dump(results))
     return 0 if all(result.passed for result in results) else 1

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from farm.cli import options
+from farm.cli.output import print_result
 from farm.model.errors import ExitCode
 
 EXAMPLES = """\b
@@ -53,5 +54,5 @@ def verify(
         verdict = build_again(wheel, project, runs, client, progress)
     show_verdict(make_console(), make_console(stderr=False), verdict, told=not as_json)
     if as_json:
-        typer.echo(dump(verdict))
+        print_result(dump(verdict))
     return ExitCode.OK if verdict.identical else ExitCode.JOB_FAILED

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from farm.model.errors import SurroundingsError
 from farm.model.events import Event, ImageProgress, JobLine, JobPhase, Note, Phase, Warned
 from farm.report import github
 from farm.report.excerpt import Excerpt, harmless, plain
@@ -45,11 +46,23 @@ def say(console: Console, *lines: Text) -> None:
 
     The one door to the terminal: names of projects and files, and words of other programs, come
     out of it without characters that a terminal obeys. Where the terminal is gone nobody reads
-    them, and the run has to end in order all the same.
+    them, and the run has to end in order all the same. Raises SurroundingsError where they are
+    results, on stdout, which can't be written to.
     """
     if lines:
-        with suppress(OSError):
+        try:
             console.print(*map(_safe, lines), sep="\n", soft_wrap=True)
+        except OSError as error:
+            if not console.stderr:
+                raise unwritable(error) from error
+
+
+def unwritable(error: OSError) -> SurroundingsError:
+    """Return what it means that writing to stdout ended in `error`."""
+    return SurroundingsError(
+        f"the results could not be printed: {error.strerror}",
+        "Make room where standard output goes, or send it elsewhere.",
+    )
 
 
 def _safe(line: Text) -> Text:

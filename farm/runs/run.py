@@ -20,6 +20,7 @@ from farm.engine.images import Supply
 from farm.engine.leftovers import enforce_quota, reap
 from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
+from farm.model.interrupt import Interrupted
 from farm.model.plan import Job
 from farm.model.results import INTERRUPTED, JobResult, Report, skipped
 from farm.model.secrets import redact, without_secrets
@@ -102,7 +103,7 @@ def execute(
 
     try:
         _go(order, client, emit, found, directory, options)
-    except KeyboardInterrupt:  # before the jobs, which stop in an orderly way
+    except Interrupted:  # before the jobs, which stop in an orderly way
         found.interrupted = True
     except FarmError as error:
         found.error = error.message

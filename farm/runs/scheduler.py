@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from farm.model.interrupt import Interrupted
 from farm.model.plan import Job
 from farm.model.results import INTERRUPTED, JobResult, Status
 
@@ -89,7 +90,7 @@ class _Run(Generic[Built]):
         """Start one job after the other and wait for all; tell whether Ctrl-C came."""
         try:
             self._drive()
-        except KeyboardInterrupt:
+        except Interrupted:
             self.stop(INTERRUPTED)
             self._drive()
             return True

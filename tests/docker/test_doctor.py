@@ -272,7 +272,7 @@ def _farm(
     *words: str, user: int | None = None, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `farm`, as another user if asked, who may read what only root may: the interpreter."""
-    argv = [sys.executable, "-c", "from farm.cli.main import run; run()", *words]
+    argv = [sys.executable, "-c", "from farm.__main__ import run; run()", *words]
     if user is not None:
         assert os.geteuid() == 0, "only root can become another user"
         setpriv = ("--reuid", str(user), "--regid", str(user), "--clear-groups")

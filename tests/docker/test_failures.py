@@ -49,7 +49,7 @@ WANTS_THE_NETWORK = 'fn main() { std::net::TcpStream::connect("crates.invalid:44
 TAKES_LONG = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }"
 TAKES_A_WHILE = "fn main() { std::thread::sleep(std::time::Duration::from_secs(20)); }"
 ON_A_SMALL_ENGINE = """
-from farm.cli.main import run
+from farm.__main__ import run
 from farm.engine.containers import Workshop
 
 Workshop.default_limits = lambda _: (3 << 30, 2.0)

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 import farm
 from farm.cli import main
 from farm.engine.images import Image
-from farm.model.errors import SurroundingsError
 from farm.model.plan import Command, Plan
 from farm.model.targets import Arch, Interpreter
 from farm.report.json import dump
@@ -97,35 +96,70 @@ def test_wrong_arguments_are_status_2_with_what_to_do(
     assert "Traceback" not in ended.stderr
 
 
+def test_an_error_of_a_command_is_told_and_is_the_status(run: Run) -> None:
+    ended = run("images", "list", DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("error: no Docker engine is running here: there is no /nowhere")
+    assert ended.stdout == ""
+
+
+TERMINATED = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+
+
 @pytest.mark.parametrize(
-    ("raised", "status", "said"),
+    "code",
     [
-        (SurroundingsError("no engine", "Run farm doctor."), 3, "error: no engine"),
-        (KeyboardInterrupt(), 130, "interrupted"),
+        pytest.param(
+            "import farm.engine.connection as it\n"
+            f"def connect():\n    exec({TERMINATED!r})\n"
+            "it.connect = connect\n",
+            id="in code made from text",
+        ),
+        pytest.param(
+            "import sys\n"
+            "class Found:\n"
+            "    def find_spec(self, name, path, target=None):\n"
+            f"        if name == 'selectors':\n            {TERMINATED}\n"
+            "sys.meta_path.insert(0, Found())\n",
+            id="in an import, of what socket needs",
+        ),
+        pytest.param(
+            "import time, farm.engine.connection as it\n"
+            f"class Freed:\n    def __del__(self):\n        {TERMINATED}\n"
+            "def connect():\n    Freed()\n    time.sleep(60)\n"
+            "it.connect = connect\n",
+            id="where exceptions are dropped",
+        ),
+        pytest.param(
+            "import sys, farm.engine.connection as it\n"
+            f"class Last:\n    def flush(self):\n        {TERMINATED}\n"
+            "sys.stdout = Last()\n"
+            "it.connect = lambda: sys.exit(130)\n",
+            id="when all is done",
+        ),
     ],
 )
-def test_what_a_command_raises_is_the_status(
-    monkeypatch: pytest.MonkeyPatch, raised: BaseException, status: int, said: str
+def test_a_signal_at_any_moment_ends_the_farm_with_its_own_status(
+    run: Run, tmp_path: Path, code: str
 ) -> None:
-    def connect() -> None:
-        raise raised
-
-    monkeypatch.setattr("farm.engine.connection.connect", connect)
-    result = CliRunner().invoke(main.app, ["images", "list"])
-    assert result.exit_code == status
-    assert said in result.stderr
-    assert result.stdout == ""
-
-
-def test_a_signal_within_code_made_from_text_is_the_same_status(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import farm.engine.connection\n"
-        "def connect():\n"
-        "    exec('import os, signal; os.kill(os.getpid(), signal.SIGTERM)')\n"
-        "farm.engine.connection.connect = connect\n"
-    )
+    (tmp_path / "sitecustomize.py").write_text(code)
     ended = run("images", "list", PYTHONPATH=str(tmp_path))
-    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+    assert ended.returncode == 130
+    assert ended.stderr in {"interrupted\n", ""}
+
+
+def test_results_that_can_not_be_printed_are_an_error() -> None:
+    ended = subprocess.run(
+        ["sh", "-c", '"$1" -m farm --version > /dev/full', "sh", sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert ended.stderr == (
+        "error: the results could not be printed: No space left on device\n"
+        "  Make room where standard output goes, or send it elsewhere.\n"
+    )
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import threading
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 from made_reports import report, result
 from rich.console import Console
+from rich.text import Text
 
-from farm.model.errors import FarmError
+from farm.model.errors import FarmError, SurroundingsError
 from farm.model.events import Emit, ImageProgress, JobLine, JobPhase, Note, Phase, Warned
 from farm.model.results import CheckResult, Status, WheelChecks, WheelFacts
-from farm.report.console import Progress, make_console
+from farm.report.console import Progress, make_console, say
 from farm.report.excerpt import MAX_LINES, TAIL_LINES, Excerpt, coloured, plain
 from farm.report.summary import show_checks, show_error, show_report
 from farm.report.table import Row, render
@@ -288,6 +290,16 @@ def test_the_table_is_gone_at_the_end_and_failures_stay() -> None:
     assert "failed at build" in shown
     assert f"{ARM}: built" not in shown
     assert screen.text.endswith("\x1b[2K")
+
+
+def test_words_that_can_not_be_printed_are_an_error_only_where_they_are_results() -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    say(Console(stderr=True, file=Full()), Text("prose"))
+    with pytest.raises(SurroundingsError, match="results could not be printed: No space left"):
+        say(Console(file=Full()), Text("results"))
 
 
 def test_events_of_many_threads_and_the_table_do_not_wait_for_each_other() -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from farm.model.interrupt import Interrupted
 from farm.model.plan import Build, Command, Job
 from farm.model.results import JobResult, Status
 from farm.model.targets import Arch, Interpreter, Mode, Target
@@ -153,7 +154,7 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
     def interrupted_once(running: object, return_when: str) -> object:
         if first_is_done.is_set() and second_is_under_way.is_set() and not struck:
             struck.append(True)
-            raise KeyboardInterrupt
+            raise Interrupted
         return wait(running, 0.01, return_when)  # type: ignore[arg-type]
 
     monkeypatch.setattr(scheduler, "wait", interrupted_once)
