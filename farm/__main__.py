@@ -17,8 +17,8 @@ from farm.model.interrupt import Interrupted
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = 130
 """ExitCode.INTERRUPTED, of which nothing is imported before signals are heeded."""
-_SOON = 0.1
-"""Seconds after which Python has long gone on from where it dropped an exception."""
+_SOON = 0.05
+"""Seconds after which Python has gone on from where an exception is of no use."""
 _SHOW_CURSOR = b"\x1b[?25h"
 """The live table hides it."""
 _YOUNG = 50_000
@@ -56,21 +56,36 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _on_signals(then: Callable[[int, FrameType | None], NoReturn] | signal.Handlers) -> None:
+def _on_signals(then: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, then)
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _importing(frame):
+        _later(number)
+        return
     _on_signals(_end)
     for each in (signal.SIGTERM, signal.SIGHUP):  # a shell and the terminal may both send it
         signal.signal(each, signal.SIG_IGN)
-    if _has_children():  # else nothing is imported: this may be in the middle of an import
-        from farm.host.commands import terminate  # noqa: PLC0415
+    from farm.host.commands import terminate  # noqa: PLC0415
 
-        terminate()
+    terminate()
     raise Interrupted(number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Tell whether a module is being imported, which is over soon, and is not to be disturbed.
+
+    Half a module may stay, and Python makes a RuntimeError of what is raised while a class is made
+    (`type_new_set_names`, until 3.11).
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _unraisable(lost: sys.UnraisableHookArgs) -> None:
@@ -78,17 +93,13 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
     if isinstance(lost.exc_value, Interrupted):
         (number,) = lost.exc_value.args
         signal.signal(number, _interrupt)
-        threading.Timer(_SOON, os.kill, (os.getpid(), number)).start()
+        _later(number)
     else:
         sys.__unraisablehook__(lost)
 
 
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+def _later(number: int) -> None:
+    threading.Timer(_SOON, os.kill, (os.getpid(), number)).start()
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -6,7 +6,5 @@ from __future__ import annotations
 class Interrupted(BaseException):
     """A signal came that ends the farm; raised in the main thread, wherever that is.
 
-    No KeyboardInterrupt, of which click makes a status of its own, and after which CPython ends
-    `python -m farm` by SIGINT, though it was caught, if it came in code made from text, as methods
-    of dataclasses are (`run_eval_code_obj` and `Py_RunMain`).
+    No KeyboardInterrupt, of which click makes a status of its own.
     """

@@ -29,7 +29,8 @@ from farm.wheels.audit import audit
 JOB = "cp313-manylinux_2_28_x86_64"
 SEED = 20261123
 PATIENCE = 120.0
-
+EARLIEST = 0.1
+"""Seconds after which Python has started, and the farm heeds signals."""
 
 HEARING = ("env", "--default-signal=INT")
 """Whoever starts the tests may ignore SIGINT, as a shell's `&` does, and so would the farm."""
@@ -122,6 +123,35 @@ def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
         "tiny-0.1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
     ]
     assert not [*(place / ".farm").rglob("source.tar"), *(place / ".farm").rglob("*.whl")]
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_interrupted_at_any_moment_ends_in_order(
+    warm: Callable[[str], Path], client: docker.DockerClient, start: Start
+) -> None:
+    place = warm("tiny")
+    whole = start(place, *ONE)
+    began = time.monotonic()
+    whole.communicate(timeout=PATIENCE)
+    assert whole.returncode == 0
+    longest = time.monotonic() - began
+    chosen = random.Random(SEED)  # noqa: S311 - a test that repeats
+    for _ in range(40):
+        number = chosen.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        moment = chosen.uniform(EARLIEST, longest)
+        farm = start(place, *ONE, "--json")
+        time.sleep(moment)
+        farm.send_signal(number)
+        out, said = farm.communicate(timeout=PATIENCE)
+        where = f"{number.name} at {moment:.2f} s: {said}"
+        assert farm.returncode in {0, 130}, where
+        assert "Traceback" not in said, where
+        assert "did not end in order" not in said, where
+        if out:
+            assert json.loads(out)["interrupted"] is (farm.returncode == 130), where
+        else:
+            assert farm.returncode == 130, where
+        assert left(client, place) == [], where
 
 
 def test_the_next_run_goes_on_with_what_was_done(

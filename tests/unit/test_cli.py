@@ -103,38 +103,30 @@ def test_an_error_of_a_command_is_told_and_is_the_status(run: Run) -> None:
     assert ended.stdout == ""
 
 
-TERMINATED = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+TERMINATED = "import os, signal, time; os.kill(os.getpid(), signal.SIGTERM)"
 
 
 @pytest.mark.parametrize(
     "code",
     [
         pytest.param(
-            "import farm.engine.connection as it\n"
-            f"def connect():\n    exec({TERMINATED!r})\n"
-            "it.connect = connect\n",
+            f"class Named:\n    def __set_name__(self, *_):\n        {TERMINATED}\n"
+            "class Made:\n    name = Named()\n"
+            "def connect():\n    import time; time.sleep(60)\n",
+            id="in an import, while a class is made",
+        ),
+        pytest.param(
+            f"def connect():\n    exec({TERMINATED!r})\n",
             id="in code made from text",
         ),
         pytest.param(
-            "import sys\n"
-            "class Found:\n"
-            "    def find_spec(self, name, path, target=None):\n"
-            f"        if name == 'selectors':\n            {TERMINATED}\n"
-            "sys.meta_path.insert(0, Found())\n",
-            id="in an import, of what socket needs",
-        ),
-        pytest.param(
-            "import time, farm.engine.connection as it\n"
             f"class Freed:\n    def __del__(self):\n        {TERMINATED}\n"
-            "def connect():\n    Freed()\n    time.sleep(60)\n"
-            "it.connect = connect\n",
+            "def connect():\n    Freed(); import time; time.sleep(60)\n",
             id="where exceptions are dropped",
         ),
         pytest.param(
-            "import sys, farm.engine.connection as it\n"
-            f"class Last:\n    def flush(self):\n        {TERMINATED}\n"
-            "sys.stdout = Last()\n"
-            "it.connect = lambda: sys.exit(130)\n",
+            f"import sys\nclass Last:\n    def flush(self):\n        {TERMINATED}\n"
+            "def connect():\n    sys.stdout = Last(); sys.exit(130)\n",
             id="when all is done",
         ),
     ],
@@ -142,7 +134,17 @@ TERMINATED = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
 def test_a_signal_at_any_moment_ends_the_farm_with_its_own_status(
     run: Run, tmp_path: Path, code: str
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(code)
+    """Code of a test's own in the place of the module by which the engine is reached."""
+    (tmp_path / "instead.py").write_text(f"{code}def __getattr__(name):\n    return None\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "from importlib.util import spec_from_file_location\n"
+        "class Found:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'farm.engine.connection':\n"
+        f"            return spec_from_file_location(name, {str(tmp_path / 'instead.py')!r})\n"
+        "sys.meta_path.insert(0, Found())\n"
+    )
     ended = run("images", "list", PYTHONPATH=str(tmp_path))
     assert ended.returncode == 130
     assert ended.stderr in {"interrupted\n", ""}
