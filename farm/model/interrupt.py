@@ -6,5 +6,6 @@ from __future__ import annotations
 class Interrupted(BaseException):
     """A signal came that ends the farm; raised in the main thread, wherever that is.
 
-    No KeyboardInterrupt, of which click makes a status of its own.
+    Its argument is the signal's number. No KeyboardInterrupt, of which click makes a status of its
+    own.
     """
