@@ -75,7 +75,7 @@ ALSO_LONG = pytest.mark.slow
             CALLS, "", Cause.LIBRARY, 1, "the builder image has no cmake", marks=ALSO_LONG
         ),
         (WANTS_THE_NETWORK, "", Cause.OFFLINE, 1, "network = true in [tool.farm]"),
-        (TAKES_LONG, "build-minutes = 0.25", Cause.DEADLINE, 1, "deadline of 0.25 minutes"),
+        (TAKES_LONG, "build-minutes = 0.1", Cause.DEADLINE, 1, "deadline of 0.1 minutes"),
         (DOES_NOT_COMPILE, "", Cause.COMPILE, 1, "mismatched types"),
     ],
 )
