@@ -41,6 +41,9 @@ _OWN_OPTIONS = frozenset(
     }
 )
 """Options of maturin that say which wheel is made and where it goes: the plan's alone."""
+_FEATURES = frozenset({"--all-features", "--features", "--no-default-features"})
+"""Which wheels there are, and which crates they take, depends on these; the plan must know them."""
+_OF_FEATURES = re.compile(r"-[qrv]*F")
 _OWN_LETTERS = re.compile(r"-[qrv]*[fimo]")
 """Their short forms, behind others that take no value."""
 
@@ -48,6 +51,8 @@ _OWN_LETTERS = re.compile(r"-[qrv]*[fimo]")
 def _cargo_args(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return `words`; raise ValueError for an option that the plan sets."""
     for word in takewhile(lambda each: each != "--", words):
+        if word.partition("=")[0] in _FEATURES or _OF_FEATURES.match(word):
+            raise ValueError(f"{word!r}: set features in [tool.farm] or [tool.maturin] instead")
         if word.partition("=")[0] in _OWN_OPTIONS or _OWN_LETTERS.match(word):
             raise ValueError(f"{word!r} is for the farm to say")
     return words
@@ -195,7 +200,8 @@ def _fault(error: dict[str, Any]) -> str:
     path = [str(part) for part in error["loc"]]
     dotted = ".".join(path)
     if error["type"] != "extra_forbidden":
-        return f"{dotted}: {error['msg'].lower()}"
+        text = error["msg"].removeprefix("Value error, ")
+        return f"{dotted}: {text[:1].lower()}{text[1:]}"
     table: type[BaseModel] = Settings
     for part in path[:-1]:
         sub = {f.alias: f.annotation for f in table.model_fields.values()}.get(part)

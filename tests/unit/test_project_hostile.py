@@ -129,6 +129,8 @@ def test_a_build_script_is_looked_through_in_no_time(piece: str) -> None:
         ({"cargo-args": ["-ipython3"]}, "is for the farm to say"),
         ({"cargo-args": ["-vvi", "python3"]}, "is for the farm to say"),
         ({"cargo-args": ["--target=x"]}, "is for the farm to say"),
+        ({"cargo-args": ["--features=x"]}, "'--features=x': set features in"),
+        ({"cargo-args": ["-qFx"]}, "'-qFx': set features in"),
         ({"smoke": {"requires": ["--index-url=https://x"]}}, "is no requirement"),
         ({"smoke": {"requires": ["./x"]}}, "is no requirement"),
         ({"smoke": {"requires": ["a; " + "(" * 3000]}}, "is no requirement"),
@@ -155,7 +157,7 @@ def test_a_setting_that_would_be_an_option_or_no_value_is_refused(
 def test_settings_as_they_are_documented_are_taken() -> None:
     settings = read_settings(
         {
-            "cargo-args": ["--config", "a='b'", "-F", "x", "-Zbuild-std", "-j2", "--", "-i", "-o"],
+            "cargo-args": ["--config", "a='b'", "-Zbuild-std", "-j2", "--", "-i", "-o"],
             "environment": {"A": "two\nlines = one"},
             "limits": {"memory-gib": 0, "cpus": 0},
             "smoke": {"requires": ["x @ https://example.org/x.whl", "y[z]>=1; os_name == 'a'"]},
