@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import docker
 import libfaketime
 import pytest
+from conftest import wait_for
 
 from farm.engine.build_cache import held_caches
 from farm.engine.images import find
@@ -78,13 +78,12 @@ class Run:
 
 def building(client: docker.DockerClient) -> str:
     """Wait until maturin runs in a container of the engine; return the container's id."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        for container in client.api.containers(filters={"label": [f"{JOB_LABEL}={JOB}"]}):
-            if container["Command"].startswith("maturin"):
-                return str(container["Id"])
-        time.sleep(0.05)
-    raise TimeoutError
+
+    def found() -> str:
+        there = client.api.containers(filters={"label": [f"{JOB_LABEL}={JOB}"]})
+        return next((str(c["Id"]) for c in there if c["Command"].startswith("maturin")), "")
+
+    return str(wait_for(found, PATIENCE))
 
 
 @contextmanager
