@@ -131,7 +131,12 @@ class Lab:
 
             looking = threading.Thread(target=look)
             looking.start()
-            code = process.wait()
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                process.terminate()  # a farm that heard the same Ctrl-C takes it for nothing
+                process.wait()
+                raise
             ran = time.monotonic() - began
             cpu = _busy() - before
             looking.join()

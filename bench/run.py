@@ -30,6 +30,7 @@ from farm.engine import images  # noqa: E402
 from farm.model.targets import Arch  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results"
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,13 @@ def main() -> int:
     if not options.table:
         if options.fresh or not form.resumes:
             shutil.rmtree(store.directory, ignore_errors=True)
-        with open_lab() as lab:
-            minutes = form.minutes if options.minutes is None else options.minutes
-            outcome = measure(lab, store, form, minutes * 60)
+        try:
+            with open_lab() as lab:
+                minutes = form.minutes if options.minutes is None else options.minutes
+                outcome = measure(lab, store, form, minutes * 60)
+        except KeyboardInterrupt:
+            say("interrupted" + "; the next call goes on from here" * form.resumes)
+            return _INTERRUPTED
     return show(store, form, outcome)
 
 
