@@ -16,7 +16,6 @@ from farm.model.events import Emit, Note, Warned
 from farm.model.plan import Job
 from farm.model.results import INTERRUPTED
 from farm.model.targets import Mode
-from farm.project.crates import read_lock
 from farm.runs.directory import TREE, earlier_seconds
 from farm.runs.jobs import JobRunner
 from farm.runs.planner import Order
@@ -24,7 +23,7 @@ from farm.runs.run import Found, Options
 from farm.runs.scheduler import Schedule, Work, run_jobs
 from farm.runs.workplace import Workplace, open_workplace
 from farm.steps.context import Context, Site
-from farm.steps.fetch import fetch, unlocked
+from farm.steps.fetch import fetch
 from farm.steps.hybrid import hybrid_warnings
 from farm.steps.retries import persist
 
@@ -104,10 +103,7 @@ def _jobs(
     targets = workplace.targets
     site = context.site("fetch", targets.shared)
     if not targets.have(workplace.crates):
-        said = fetch(context, plan.fetch, site)
-        found.warnings = unlocked(said, read_lock(order.request.project.crate))
-        for text in found.warnings:
-            context.emit(Warned(text=text))
+        found.warnings = fetch(context, plan.fetch, site, order.request.project.crate)
         targets.keep(workplace.crates)
     runner = JobRunner(
         context=context,

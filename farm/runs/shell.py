@@ -160,7 +160,8 @@ def bring_up(
     site = context.site(job.id, shared, target=workshop.volume(f"{job.id}-target"))
     with context.log(job.id) as log:
         if step is Phase.BUILD or wheel is None:
-            fetch(context, order.plan.fetch, context.site("fetch", shared))
+            crate = order.request.project.crate
+            fetch(context, order.plan.fetch, context.site("fetch", shared), crate)
         if step is Phase.BUILD:
             with brought_up(context, job, job.build, site, log):
                 return Entrance(spec=_entered(site.built))

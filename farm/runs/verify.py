@@ -242,7 +242,8 @@ def _build(context: Context, order: Order, made: Made) -> Path:
         context.emit(Warned(text=text, job=job.id))
 
     try:
-        fetch(context, _whole(made.report.fetch, order.plan.fetch), context.site("fetch", shared))
+        commands, crate = _whole(made.report.fetch, order.plan.fetch), order.request.project.crate
+        fetch(context, commands, context.site("fetch", shared), crate)
         context.emit(JobPhase(job=job.id, phase=Phase.BUILD))
         target = context.workshop.volume(f"{job.id}-target")  # empty, as for farm build --force
         site = context.site(job.id, shared, target=target)

@@ -14,7 +14,7 @@ from farm.model.errors import FarmError, SurroundingsError, UsageError
 from farm.model.events import Warned
 from farm.model.failures import Cause
 from farm.model.plan import CARGO_HOME, SOURCE, WORK, Command
-from farm.project.crates import Locked
+from farm.project.crates import Crate, Locked, read_lock
 from farm.steps.commands import RESOLVED
 from farm.steps.context import Context, Log, Site, archive
 from farm.steps.network import certificates
@@ -34,10 +34,13 @@ _UNREACHED = re.compile(
 )
 
 
-def fetch(context: Context, commands: Sequence[Command], site: Site) -> tuple[str, ...]:
-    """Run the plan's fetch commands, in volumes of their own but for the crates.
+def fetch(
+    context: Context, commands: Sequence[Command], site: Site, crate: Crate
+) -> tuple[str, ...]:
+    """Run the plan's fetch commands for `crate`, in volumes of their own but for the crates.
 
-    What the network or the engine is to blame for is tried again. Returns what cargo said.
+    What the network or the engine is to blame for is tried again. Returns, and tells, a warning
+    of crates that Cargo.lock does not pin, if there are any.
 
     Raises UsageError when Cargo.lock does not fit Cargo.toml, SurroundingsError when a registry
     or repository can't be reached or lacks a crate, and FarmError for anything else that cargo
@@ -57,10 +60,13 @@ def fetch(context: Context, commands: Sequence[Command], site: Site) -> tuple[st
                 stopping=context.workshop.stopping,
                 say=say,
             )
-    return tuple(said)
+    found = _unlocked(said, read_lock(crate))
+    for text in found:
+        context.emit(Warned(text=text))
+    return found
 
 
-def unlocked(said: Iterable[str], locked: Iterable[Locked]) -> tuple[str, ...]:
+def _unlocked(said: Iterable[str], locked: Iterable[Locked]) -> tuple[str, ...]:
     """Return a warning of crates that a fetch `said` it got and no `locked` package is, if any."""
     there = {(package.name, package.text) for package in locked}
     told = dict.fromkeys(found.groups() for line in said if (found := _RESOLVED.match(line)))
