@@ -8,11 +8,16 @@ crates.io. Those from 0.16 to 0.20.2 check a minimum only; what is highest for t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from packaging.version import Version
 
 from farm.model.targets import Interpreter
+
+_BRINGS_NO_CRATE = re.compile(
+    r"pyo3(-ffi)?/(auto-initialize|extension-module|abi3t?(-py3\d+)?)"  # [features] of both
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,11 @@ TABLE = (
     _row("0.30", 9, 15, accepted=16, threaded=14),
 )
 """Ascending by `since`; a PyO3 newer than all of them is taken as the last."""
+
+
+def brings_no_crate(feature: str) -> bool:
+    """Tell whether `feature`, in cargo's words, is one of PyO3's that brings no dependency."""
+    return _BRINGS_NO_CRATE.fullmatch(feature) is not None
 
 
 def supported(version: Version) -> Supported:

@@ -10,6 +10,7 @@ from farm.model.settings import Settings, Smoke
 from farm.model.targets import Arch, Interpreter, Mode, Target
 from farm.project.bindings import Kind
 from farm.project.inspect import Project
+from farm.project.pyo3 import brings_no_crate
 
 CARGO_ENVIRONMENT = {
     "PATH": debian.PATH,
@@ -53,17 +54,17 @@ def plan_fetch(
 
     Cargo locks, and `cargo fetch` gets, what the workspace's own features reach. A feature of a
     dependency (`pyo3/generate-import-lib`) may bring a crate more, which cargo picks when it
-    resolves the features that it is told; `cargo tree` does, and gets what it shows.
+    resolves the features that it is told; `cargo tree` does, and gets what it shows. That is
+    spared for what most projects ask of PyO3, which brings none.
     """
     triples = sorted({arch.triple for arch in (*arches, engine_arch)})
     common = ["--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
     for triple in triples:
         common += ["--target", triple]
     argvs = [["cargo", "fetch", *common, *config]]
-    features = feature_argv(project)
-    if any("/" in word for word in features):
+    if any("/" in feature and not brings_no_crate(feature) for feature in _asked(project)):
         shown = ("--prefix", "none", "--format", f"{RESOLVED} {{p}}")
-        argvs.append(["cargo", "tree", *common, *shown, *features, *config])
+        argvs.append(["cargo", "tree", *common, *shown, *feature_argv(project), *config])
     return tuple(
         Command(
             image=f"builder-{engine_arch}",
@@ -79,16 +80,21 @@ def plan_fetch(
 
 def feature_argv(project: Project) -> tuple[str, ...]:
     """Return cargo's arguments for all features that `project` is built with on any interpreter."""
-    wanted = project.wanted
-    conditional = (each.feature for each in project.pyproject.maturin.conditional)
     argv = []
-    if features := tuple(dict.fromkeys((*wanted.features, *conditional))):
+    if features := _asked(project):
         argv += ["--features", ",".join(features)]
-    if wanted.all:
+    if project.wanted.all:
         argv += ["--all-features"]
-    if not wanted.default:
+    if not project.wanted.default:
         argv += ["--no-default-features"]
     return tuple(argv)
+
+
+def _asked(project: Project) -> tuple[str, ...]:
+    """Return the features that are asked for by name for any interpreter, one word each."""
+    conditional = (each.feature for each in project.pyproject.maturin.conditional)
+    texts = " ".join((*project.wanted.features, *conditional))
+    return tuple(dict.fromkeys(texts.replace(",", " ").split()))
 
 
 def build_argv(

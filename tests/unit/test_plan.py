@@ -112,8 +112,9 @@ no-default-features = true
         assert triple in tree
 
 
-def test_features_of_the_crate_itself_need_no_second_fetch(planned: Planner) -> None:
-    (fetch,) = planned('[tool.maturin]\nfeatures = ["fast"]\n').fetch
+def test_features_that_bring_no_crate_need_no_second_fetch(planned: Planner) -> None:
+    words = '"fast", "pyo3/extension-module,pyo3/abi3-py39"'
+    (fetch,) = planned(f"[tool.maturin]\nfeatures = [{words}]\n").fetch
     assert fetch.argv[:2] == ("cargo", "fetch")
 
 
