@@ -36,12 +36,21 @@ def run() -> NoReturn:
     _on_signals(_interrupt)
     sys.unraisablehook = _unraisable
     try:
-        from farm.cli.main import main  # noqa: PLC0415  (takes a while: signals are heeded by now)
-
-        _leave(main())
+        _leave(_status())
     except Interrupted:
         _write(b"interrupted\n")
         _leave(_INTERRUPTED)
+
+
+def _status() -> int:
+    """Run the command line; return what it exits with."""
+    from farm.cli.main import app  # noqa: PLC0415  (takes a while: signals are heeded by now)
+
+    try:
+        app(prog_name="farm")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    return 0
 
 
 def _leave(status: int) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -27,21 +27,16 @@ from farm.model.errors import ExitCode, FarmError
 
 
 class _Commands(TyperGroup):
-    """The commands; what they return becomes the exit status."""
+    """The commands; what they return or raise becomes the exit status."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except FarmError as error:
+            raise SystemExit(_tell(error)) from error
 
     def invoke(self, ctx: typer.Context) -> NoReturn:  # type: ignore[override]
         raise typer.Exit(int(super().invoke(ctx) or 0))
-
-
-def main() -> int:
-    """Run the command line; return the status to exit with."""
-    try:
-        app(prog_name="farm")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else ExitCode.JOB_FAILED
-    except FarmError as error:
-        return _tell(error)
-    return ExitCode.OK
 
 
 def _tell(error: FarmError) -> ExitCode:
