@@ -111,8 +111,8 @@ def _failure(error: FarmError, text: str, path: str) -> FarmError:
     """Return `error` with what it means for a fetch; `text` is what cargo wrote."""
     if _STALE.search(text):
         return UsageError(
-            f"Cargo.lock does not fit Cargo.toml: {error.message}",
-            "Run cargo update --workspace and commit Cargo.lock.",
+            "Cargo.lock does not fit Cargo.toml: cargo would have to change it",
+            f"Run cargo update --workspace and commit Cargo.lock. All of it: {path}",
         )
     if error.cause in {Cause.NETWORK, Cause.DEADLINE} or _UNREACHED.search(text):
         return SurroundingsError(

@@ -52,6 +52,14 @@ def test_a_stale_lock_is_the_projects_fault(farm: Farm, project: Project) -> Non
     assert "cargo update --workspace" in ended.err
 
 
+def test_a_lock_that_only_cargo_finds_stale_is_too(farm: Farm, project: Project) -> None:
+    place = project("tiny")
+    replaced(place / "Cargo.toml", 'pyo3-ffi = "0.30"', 'pyo3-ffi = "0.30"\nlibc = "0.2"')
+    ended = farm("build", place, *ONE).failed(2)
+    assert "Cargo.lock does not fit Cargo.toml: cargo would have to change it" in ended.err
+    assert "cargo update --workspace" in ended.err
+
+
 def test_a_crate_that_the_registry_lacks_is_named(farm: Farm, project: Project) -> None:
     place = project("tiny")
     replaced(place / "Cargo.lock", 'version = "0.2.191"', 'version = "0.2.99999"')
