@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ UV_CACHE = "/uv"
 CA_BUNDLE = "/ca.pem"
 _CERTIFICATES = ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO")
 _LOOK = 0.02
+_PATIENCE = 10.0
+"""Seconds that a program has to end in order."""
 
 
 class Failed(Exception):  # noqa: N818 - a measurement's end, not a bug
@@ -135,7 +137,9 @@ class Lab:
                 code = process.wait()
             except KeyboardInterrupt:
                 process.terminate()  # a farm that heard the same Ctrl-C takes it for nothing
-                process.wait()
+                with suppress(subprocess.TimeoutExpired):  # what docker runs may
+                    process.wait(_PATIENCE)
+                process.kill()
                 raise
             ran = time.monotonic() - began
             cpu = _busy() - before
