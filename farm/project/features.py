@@ -7,7 +7,7 @@ they reach is read there, which features they ask of each other is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,11 @@ class Wanted:
     features: tuple[str, ...] = ()
     default: bool = True
     all: bool = False
+
+
+def names(features: Iterable[str]) -> tuple[str, ...]:
+    """Return the features that texts name, each once: cargo takes several in one."""
+    return tuple(dict.fromkeys(" ".join(features).replace(",", " ").split()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,7 @@ def resolve(tree: Tree, crate: Crate, locked: tuple[Locked, ...], wanted: Wanted
 
 
 def _initial(crate: Crate, wanted: Wanted) -> frozenset[str]:
-    asked = [f for text in wanted.features for f in text.replace(",", " ").split()]
+    asked = [*names(wanted.features)]
     if wanted.all:
         asked += crate.features.data
         asked += [d.key for d in dependencies(crate) if d.optional]

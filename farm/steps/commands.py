@@ -9,6 +9,7 @@ from farm.model.plan import CARGO_HOME, CHECK, SOURCE, TARGET, WORK, Build, Chec
 from farm.model.settings import Settings, Smoke
 from farm.model.targets import Arch, Interpreter, Mode, Target
 from farm.project.bindings import Kind
+from farm.project.features import names
 from farm.project.inspect import Project
 from farm.project.pyo3 import brings_no_crate
 
@@ -93,8 +94,7 @@ def feature_argv(project: Project) -> tuple[str, ...]:
 def _asked(project: Project) -> tuple[str, ...]:
     """Return the features that are asked for by name for any interpreter, one word each."""
     conditional = (each.feature for each in project.pyproject.maturin.conditional)
-    texts = " ".join((*project.wanted.features, *conditional))
-    return tuple(dict.fromkeys(texts.replace(",", " ").split()))
+    return names((*project.wanted.features, *conditional))
 
 
 def build_argv(

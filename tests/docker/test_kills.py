@@ -96,16 +96,21 @@ def require_whole(project: Path) -> None:
 ONE = ("--arch", "native", "--py", "3.13", "--force")
 
 
+def undisturbed(start: Start, place: Path) -> float:
+    """Return the seconds that a run takes which nothing disturbs."""
+    whole = start(place, *ONE)
+    began = time.monotonic()
+    whole.communicate(timeout=PATIENCE)
+    assert whole.returncode == 0
+    return time.monotonic() - began
+
+
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_controller_that_is_killed_at_any_moment_leaves_no_harm(
     warm: Callable[[str], Path], client: docker.DockerClient, start: Start, kills: int
 ) -> None:
     place = warm("tiny")
-    whole = start(place, *ONE)
-    began = time.monotonic()
-    whole.communicate(timeout=PATIENCE)
-    assert whole.returncode == 0
-    longest = time.monotonic() - began
+    longest = undisturbed(start, place)
     moments = random.Random(SEED)  # noqa: S311 - a test that repeats
     for _ in range(kills):
         moment = moments.uniform(0, longest)
@@ -130,11 +135,7 @@ def test_a_controller_that_is_interrupted_at_any_moment_ends_in_order(
     warm: Callable[[str], Path], client: docker.DockerClient, start: Start
 ) -> None:
     place = warm("tiny")
-    whole = start(place, *ONE)
-    began = time.monotonic()
-    whole.communicate(timeout=PATIENCE)
-    assert whole.returncode == 0
-    longest = time.monotonic() - began
+    longest = undisturbed(start, place)
     chosen = random.Random(SEED)  # noqa: S311 - a test that repeats
     for _ in range(40):
         number = chosen.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
