@@ -89,6 +89,8 @@ class Selection:
     leave_out: tuple[str, ...] = ()
     """Patterns of package names that the closure does without: nothing is configured, so a
     dependency is only worth its files."""
+    remark: str = ""
+    """How it differs from what is usually taken of a suite, for people."""
 
 
 POLICY_LIBRARIES = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1")
@@ -137,27 +139,55 @@ _NOT_OF_OTHERS = tuple(
 )
 
 
-def toolchain_selection(host: Arch) -> Selection:
-    """Return the compiler whose own programs run on `host`, with the standard library of all."""
+_TOOLCHAIN_PACKAGES = ("rustc", "cargo", "libstd-rust-dev", "busybox-static", "pkgconf")
+_NOT_OF_RUSTC = (
+    *("binutils*", "cpp*", "gcc*", "libgcc-*-dev", *_HEADERS),
+    *("lib[ahlt]san*", "libubsan*", "libbinutils", "libcc1-*", "libctf*", "libgprofng*"),
+    *("libisl*", "libitm*", "libmpc*", "libmpfr*", "libquadmath*", "libsframe*"),
+)
+"""rustc depends on a linker and a C library to link with; zig is both."""
+
+TOOLCHAIN_SUITES = (TRIXIE_BACKPORTS, FORKY, TRIXIE)
+"""Suites that the compiler is had from, in this order. One architecture's packages can lag behind
+another's there for days, whenever a version is new."""
+RUST_SOURCE_SUITES = (TRIXIE_BACKPORTS, FORKY)
+"""Suites whose compiler is taken alone, where all architectures agree in none: the standard
+library of the others is then compiled from `rust-src`, which is the same for all."""
+
+
+def toolchain_selections(engine_arch: Arch, host: Arch) -> tuple[Selection, ...]:
+    """Return the ways to a compiler whose own programs run on `host`, the best first.
+
+    Each brings the standard library of every architecture, or the source to make it of; only the
+    engine's own compiler can compile that while the image is made.
+    """
     others = tuple(arch for arch in Arch if arch is not host)
     libraries = tuple(f"libstd-rust-dev:{arch.debian}" for arch in others)
-    return Selection(
-        suite=TRIXIE_BACKPORTS,
-        arch=host,
-        foreign=others,
-        packages=(
-            *("rustc", "cargo", "libstd-rust-dev", *libraries),
-            *("busybox-static", "pkgconf"),
-        ),
-        # rustc depends on a linker and a C library to link with; zig is both.
-        leave_out=(
-            # Of the other architectures nothing but their standard libraries.
-            *(name.format(arch=a.debian) for a in others for name in _NOT_OF_OTHERS),
-            *("binutils*", "cpp*", "gcc*", "libgcc-*-dev", *_HEADERS),
-            *("lib[ahlt]san*", "libubsan*", "libbinutils", "libcc1-*", "libctf*", "libgprofng*"),
-            *("libisl*", "libitm*", "libmpc*", "libmpfr*", "libquadmath*", "libsframe*"),
-        ),
+    whole = tuple(
+        Selection(
+            suite=suite,
+            arch=host,
+            foreign=others,
+            packages=(*_TOOLCHAIN_PACKAGES, *libraries),
+            leave_out=(
+                # Of the other architectures nothing but their standard libraries.
+                *(name.format(arch=a.debian) for a in others for name in _NOT_OF_OTHERS),
+                *_NOT_OF_RUSTC,
+            ),
+        )
+        for suite in TOOLCHAIN_SUITES
     )
+    alone = tuple(
+        Selection(
+            suite=suite,
+            arch=host,
+            packages=(*_TOOLCHAIN_PACKAGES, "rust-src"),
+            leave_out=_NOT_OF_RUSTC,
+            remark=f"the standard library of {', '.join(others)} compiled from rust-src",
+        )
+        for suite in RUST_SOURCE_SUITES
+    )
+    return whole + alone if host is engine_arch else whole
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ def _toolchain(engine_arch: Arch, host: Arch) -> Recipe:
         needs=(
             Need(
                 slot="toolchain",
-                candidates=(debian.toolchain_selection(host),),
+                candidates=debian.toolchain_selections(engine_arch, host),
                 versions=(("rustc", "rustc"), ("cargo", "cargo")),
             ),
         ),

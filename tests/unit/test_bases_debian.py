@@ -38,13 +38,28 @@ def test_only_a_suite_that_moves_may_be_past_its_date() -> None:
     assert [suite.name for suite in debian.ROOT_SUITES if suite.moving] == ["forky"]
 
 
-def test_the_toolchain_has_the_standard_library_of_every_architecture() -> None:
-    for host in Arch:
-        selection = debian.toolchain_selection(host)
+@pytest.mark.parametrize("engine_arch", Arch)
+@pytest.mark.parametrize("host", Arch)
+def test_a_toolchain_has_the_standard_library_of_every_architecture_or_its_source(
+    engine_arch: Arch, host: Arch
+) -> None:
+    selections = debian.toolchain_selections(engine_arch, host)
+    assert [s.suite.name for s in selections[:3]] == ["trixie-backports", "forky", "trixie"]
+    for selection in selections:
         assert selection.arch is host
         assert "libstd-rust-dev" in selection.packages
-        assert f"libstd-rust-dev:{OTHER[host].debian}" in selection.packages
-        assert selection.foreign == (OTHER[host],)
+        if selection.foreign:
+            assert f"libstd-rust-dev:{OTHER[host].debian}" in selection.packages
+            assert selection.foreign == (OTHER[host],)
+        else:
+            assert "rust-src" in selection.packages
+
+
+def test_only_a_compiler_that_runs_where_images_are_made_comes_with_source_alone() -> None:
+    native = debian.toolchain_selections(Arch.X86_64, Arch.X86_64)
+    foreign = debian.toolchain_selections(Arch.X86_64, Arch.AARCH64)
+    assert [s.suite.name for s in native if not s.foreign] == ["trixie-backports", "forky"]
+    assert all(s.foreign for s in foreign)
 
 
 @pytest.mark.parametrize("engine_arch", Arch)
