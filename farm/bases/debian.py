@@ -47,8 +47,8 @@ BOOKWORM_BACKPORTS = Suite(
     name="bookworm-backports", pockets=(BOOKWORM.name, *BOOKWORM.pockets), target=True
 )
 
-SEED_SUITE = TRIXIE
-"""What the seed is made of: its apt reads all the other suites."""
+SEED_SUITES = (TRIXIE, FORKY, BOOKWORM)
+"""What the seed may be made of: its apt reads all the other suites."""
 
 ROOT_SUITES = (BULLSEYE, BOOKWORM, TRIXIE, FORKY)
 """Suites that builder and check roots may be made of, oldest first: the oldest that can be had

@@ -150,12 +150,15 @@ def digest(value: object) -> str:
 
 
 def _seed(engine_arch: Arch) -> Recipe:
-    selection = Selection(suite=debian.SEED_SUITE, arch=engine_arch, packages=debian.SEED_PACKAGES)
+    selections = tuple(
+        Selection(suite=suite, arch=engine_arch, packages=debian.SEED_PACKAGES)
+        for suite in debian.SEED_SUITES
+    )
     return Recipe(
         name=SEED,
         folder="seed",
         platform=engine_arch,
-        needs=(Need(slot="seed", candidates=(selection,)),),
+        needs=(Need(slot="seed", candidates=selections),),
         pins=debian.pins(engine_arch, "patchelf"),
     )
 

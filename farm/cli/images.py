@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,7 @@ Examples:
   farm images build                 for every architecture
   farm images build --arch native   for the engine's own
   farm images build --upgrade       with today's packages of Debian
+  farm images build --project DIR   from the mirror that its settings name
 """
 )
 def build(
@@ -35,6 +37,15 @@ def build(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Take the newest packages of the suites.")
     ] = False,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            "--project",
+            metavar="DIR",
+            help="A project whose settings name the archive that packages come from.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Make the images that are missing.
 
@@ -44,8 +55,9 @@ def build(
     from farm.engine.connection import arch as architecture
     from farm.engine.connection import connect
     from farm.report.console import Progress, make_console
-    from farm.runs.planner import select_arches
+    from farm.runs.planner import project_archive, select_arches
 
+    archive = project_archive(project)
     with connect() as client:
         native = architecture(client)
         names = images.names_for(
@@ -53,7 +65,7 @@ def build(
         )
         progress = Progress(make_console())
         with progress.shown():
-            made = images.ensure(client, names, emit=progress, upgrade=upgrade)
+            made = images.ensure(client, names, emit=progress, archive=archive, upgrade=upgrade)
     for image in made.values():
         print_result(image.reference)
 

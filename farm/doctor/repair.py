@@ -16,6 +16,7 @@ from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, State
 from farm.engine.images import Image
 from farm.host import binfmt, packages, plugin
+from farm.host.archive import read_archive
 from farm.host.ledger import Change, Ledger, Mounted, Packages, Registered, Written
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Note
@@ -111,7 +112,7 @@ def _mount(_: tuple[Arch, ...], ledger: Ledger, emit: Emit) -> None:
 def _emulate(arches: tuple[Arch, ...], ledger: Ledger, emit: Emit) -> None:
     with connection.connect() as client:
         facts = connection.facts(client)
-        tools = images.ensure(client, tools_for(arches), emit=emit)
+        tools = images.ensure(client, tools_for(arches), emit=emit, archive=read_archive())
         for arch in arches:
             _emulate_one(client, facts, arch, tools, ledger, emit)
 

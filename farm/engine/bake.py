@@ -17,8 +17,10 @@ import docker
 from docker.transport import UnixHTTPAdapter
 
 import farm
-from farm.bases import debian
+from farm.bases.archive import Archive
+from farm.bases.debian import Selection
 from farm.bases.recipes import BAKE_FILE, Recipe
+from farm.engine.lost import Lost, remedy
 from farm.host.certificates import bundle
 from farm.host.scratch import scratch
 from farm.model.errors import SurroundingsError
@@ -33,6 +35,8 @@ _FIX = "Run farm doctor --fix."
 _LINE = re.compile(r"#\d+ (?:(?P<time>\d+\.\d+) )?(?P<text>.*)")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
 _FIELD = re.compile(r"^([^:\n]+):[ \t]+(.*)$", re.MULTILINE)
+_LOST = "FARM-LOST "
+"""Before what a script tells of packages that it could not download: apt's words, as JSON."""
 _OWN_STEP = " /farm/"
 """In the description of every step of the farm's: its scripts are all in that directory."""
 _SIMULATED = re.compile(r"Inst (?P<name>\S+) (?:\[\S+\] )?\((?P<version>\S+) .*\[(?P<arch>\S+)\]\)")
@@ -81,12 +85,12 @@ class Oven:
             context = _context(order.recipe.folder, temporary, {"inputs.json": order.inputs})
             self._run(order, context, say)
 
-    def bake_seed(self, order: Order, say: Say) -> None:
+    def bake_seed(self, order: Order, root: Root, say: Say) -> None:
         """Build the seed, from a root that the host's mmdebstrap makes."""
         with scratch() as temporary:
             context = _context(order.recipe.folder, temporary, {"inputs.json": order.inputs})
             say("unpacking the first root with the host's mmdebstrap")
-            _mmdebstrap(order.recipe, str(context / "rootfs.tar"))
+            root.make(context / "rootfs.tar")
             self._run(order, context, say)
 
     def resolve(self, seed: str, request: str, say: Say) -> str:
@@ -158,6 +162,10 @@ class Oven:
             ):
                 _tell(hide(line.rstrip()), last, say)
         except DockerException as error:
+            if told := next((line for line in last if _LOST in line), None):
+                facts = json.loads(told.partition(_LOST)[2])
+                lost = Lost(way="a package of Debian's", words=tuple(facts))
+                raise UnavailableError(lost, f"{name} could not be made: ") from error
             raise SurroundingsError(
                 f"{name} could not be made; the last lines were:\n" + "\n".join(last),
                 "What is missing is in those lines: room, network, or a package. "
@@ -165,39 +173,72 @@ class Oven:
             ) from error
 
 
-def simulate_seed(recipe: Recipe) -> tuple[tuple[str, str, str], ...]:
-    """Return name, version and architecture of each package that the seed would have today."""
-    output = _mmdebstrap(recipe, "/dev/null", "--simulate", "--verbose")
-    found = {(m["name"], m["version"], m["arch"]) for m in _SIMULATED.finditer(output)}
-    if not found:
-        raise SurroundingsError("mmdebstrap does not say which packages the first root would have")
-    return tuple(sorted(found))
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """The seed's root, as the host's mmdebstrap makes it of one suite."""
+
+    selection: Selection
+    archive: Archive
+
+    def simulate(self) -> tuple[tuple[str, str, str], ...]:
+        """Return name, version and architecture of each package that it would have today.
+
+        Raises UnavailableError where the suite can't be had.
+        """
+        output = self._mmdebstrap("/dev/null", "--simulate", "--verbose")
+        found = {(m["name"], m["version"], m["arch"]) for m in _SIMULATED.finditer(output)}
+        if not found:
+            raise SurroundingsError("mmdebstrap does not say which packages the root would have")
+        return tuple(sorted(found))
+
+    def make(self, tar: Path) -> None:
+        """Make it, as a tar archive; raises as `simulate`."""
+        self._mmdebstrap(str(tar))
+
+    def _mmdebstrap(self, target: str, *words: str) -> str:
+        """Run the host's mmdebstrap and return what it said."""
+        suite, archive = self.selection.suite, self.archive
+        argv = [
+            "mmdebstrap",
+            "--variant=extract",
+            f"--architectures={self.selection.arch.debian}",
+            f"--include={','.join(self.selection.packages)}",
+            f'--aptopt=Acquire::http::Timeout "{archive.patience}"',
+            *words,
+        ]
+        if suite.moving:  # a mirror that lags; signatures are checked all the same
+            argv.append('--aptopt=Acquire::Check-Valid-Until "false"')
+        if shutil.which(argv[0]) is None:
+            raise SurroundingsError(
+                "mmdebstrap is missing, which makes the first image's root", _FIX
+            )
+        with scratch() as directory:
+            if archive.keyring:
+                armored = archive.keyring.startswith(b"-----BEGIN")
+                keyring = directory / f"keyring.{'asc' if armored else 'gpg'}"
+                keyring.write_bytes(archive.keyring)
+                argv.append(f"--keyring={keyring}")
+            argv += [suite.name, target]
+            if archive.mirror:
+                pockets = {p: archive.security for p in suite.pockets if p.endswith("-security")}
+                argv.append(f"deb {archive.mirror} {suite.name} main")
+                argv += [f"deb {pockets.get(p) or archive.mirror} {p} main" for p in suite.pockets]
+            done = subprocess.run(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            )
+        if done.returncode:
+            lines = done.stdout.splitlines()
+            words_of_apt = [line for line in lines if line.startswith(("E:", "W:"))]
+            raise UnavailableError(Lost(way=suite.name, words=tuple(words_of_apt or lines[-3:])))
+        return done.stdout
 
 
-def _mmdebstrap(recipe: Recipe, target: str, *words: str) -> str:
-    """Run the host's mmdebstrap for the seed and return what it said."""
-    selection = recipe.needs[0].candidates[0]
-    argv = [
-        "mmdebstrap",
-        "--variant=extract",
-        f"--architectures={selection.arch.debian}",
-        f"--include={','.join(selection.packages)}",
-        *words,
-        debian.SEED_SUITE.name,
-        target,
-    ]
-    if shutil.which(argv[0]) is None:
-        raise SurroundingsError("mmdebstrap is missing, which makes the first image's root", _FIX)
-    done = subprocess.run(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if done.returncode:
-        raise SurroundingsError(
-            "mmdebstrap could not make the first image's root:\n"
-            + "\n".join(done.stdout.splitlines()[-15:]),
-            "What it says is missing has to be there: network, Debian's keyring, or room.",
-        )
-    return done.stdout
+class UnavailableError(SurroundingsError):
+    """Something of Debian's archive that can't be had now."""
+
+    def __init__(self, lost: Lost, what: str = "") -> None:
+        self.lost = lost
+        super().__init__(f"{what}{lost.text}", remedy([lost]))
 
 
 def _client(engine: docker.DockerClient) -> python_on_whales.DockerClient:

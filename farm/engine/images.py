@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 import docker
 from docker.errors import APIError
 
+from farm.bases.archive import DEFAULT, Archive
 from farm.bases.recipes import names_for
 from farm.engine.bake import Oven
 from farm.engine.stock import Book, Image, existing, newest
@@ -22,11 +23,14 @@ from farm.model.events import Emit, Warned
 __all__ = ["Image", "Supply", "ensure", "existing", "find", "names_for", "prune", "supply"]
 
 
-def find(engine: docker.DockerClient, names: Iterable[str]) -> dict[str, Image]:
+def find(
+    engine: docker.DockerClient, names: Iterable[str], archive: Archive = DEFAULT
+) -> dict[str, Image]:
     """Return those of `names` that today's recipes need not make, by name; nothing is built."""
     hashes = Book.read(engine).hashes
     there = existing(engine)
-    return {n: image for n in names if (image := newest(there, n, hashes.get(n, ""))) is not None}
+    found = {name: newest(there, name, hashes.get(name, ""), archive) for name in names}
+    return {name: image for name, image in found.items() if image is not None}
 
 
 def prune(engine: docker.DockerClient, *, emit: Emit) -> tuple[Image, ...]:
@@ -57,7 +61,12 @@ def prune(engine: docker.DockerClient, *, emit: Emit) -> tuple[Image, ...]:
 
 @contextmanager
 def supply(
-    engine: docker.DockerClient, names: Iterable[str], *, emit: Emit, upgrade: bool = False
+    engine: docker.DockerClient,
+    names: Iterable[str],
+    *,
+    emit: Emit,
+    archive: Archive = DEFAULT,
+    upgrade: bool = False,
 ) -> Iterator[Supply]:
     """Give the images `names`; those of which the engine has none of today's recipe are made.
 
@@ -67,7 +76,7 @@ def supply(
     SurroundingsError with a remedy, also when an image is asked for that could not be made.
     """
     wanted = tuple(dict.fromkeys(names))
-    there = {} if upgrade else find(engine, wanted)
+    there = {} if upgrade else find(engine, wanted, archive)
     with ExitStack() as stack:
         if len(there) == len(wanted):
             found = Supply(
@@ -77,7 +86,9 @@ def supply(
         else:
             from farm.engine.making import Making  # noqa: PLC0415  (what is there needs no buildx)
 
-            found = stack.enter_context(Making(engine, emit).supply(wanted, upgrade=upgrade))
+            found = stack.enter_context(
+                Making(engine, emit, archive).supply(wanted, upgrade=upgrade)
+            )
         for gap, lacking in found.gaps.items():
             emit(
                 Warned(
@@ -89,8 +100,13 @@ def supply(
 
 
 def ensure(
-    engine: docker.DockerClient, names: Iterable[str], *, emit: Emit, upgrade: bool = False
+    engine: docker.DockerClient,
+    names: Iterable[str],
+    *,
+    emit: Emit,
+    archive: Archive = DEFAULT,
+    upgrade: bool = False,
 ) -> dict[str, Image]:
     """Return the images `names`, once all are there; else as `supply`."""
-    with supply(engine, names, emit=emit, upgrade=upgrade) as found:
+    with supply(engine, names, emit=emit, archive=archive, upgrade=upgrade) as found:
         return dict(found)

@@ -15,16 +15,21 @@ from dataclasses import asdict
 
 import docker
 
+from farm.bases.archive import Archive
 from farm.bases.recipes import SEED, Recipe, inputs_hash, with_parents
-from farm.engine.bake import Order, Oven, simulate_seed
-from farm.engine.resolve import Package, Resolved, answer, request
+from farm.engine.bake import Order, Oven, Root, UnavailableError
+from farm.engine.lost import Lost, Why, remedy
+from farm.engine.resolve import Had, Question, Resolved, recall, remember
 from farm.engine.stock import (
     INPUTS,
+    INSTEAD,
     INTERPRETERS,
     LABEL,
     LEFT_OUT,
     NAME,
     RECIPE,
+    RESOLVED,
+    SUITE,
     VERSION,
     Book,
     Image,
@@ -42,8 +47,8 @@ _SIDE_BY_SIDE = 4
 class Making:
     """One making of images: one look at the archive, and whatever it leads to."""
 
-    def __init__(self, engine: docker.DockerClient, emit: Emit) -> None:
-        self.engine = engine
+    def __init__(self, engine: docker.DockerClient, emit: Emit, archive: Archive) -> None:
+        self.engine, self.archive = engine, archive
         self.book = Book.read(engine)
         self.oven = Oven(engine)
         self._emit, self._lock = emit, threading.Lock()
@@ -53,6 +58,8 @@ class Making:
         """What is looked at, by name."""
         self._coming: dict[str, Future[Image]] = {}
         """What this making uses: images that were there, and all of the orders."""
+        self._before: dict[str, Image] = {}
+        """Images that an upgrade may leave as they are."""
         self._bytes = 0
 
     @contextmanager
@@ -97,8 +104,11 @@ class Making:
         todo: dict[str, Recipe] = {}
 
         def add(recipe: Recipe) -> None:
-            image = newest(there, recipe.name, self.book.hashes[recipe.name])
-            if image is not None and not upgrade:
+            recipe_hash = self.book.hashes[recipe.name]
+            image = newest(there, recipe.name, recipe_hash, self.archive)
+            if image is not None and upgrade:
+                self._before[image.name] = image
+            elif image is not None:
                 self._coming[image.name] = at_hand(image)
                 return
             for _, parent in recipe.parents:
@@ -112,30 +122,61 @@ class Making:
         return tuple(todo.values())
 
     def _make_seed(self) -> None:
-        recipe = self.book.recipes[SEED]
-        self.progress(SEED, "looking at the archive")
-        packages = simulate_seed(recipe)
-        inputs = inputs_hash(self.book.hashes[SEED], {}, {"seed": packages})
-        order = self._ordered(recipe, inputs, {}, _spoken(recipe, {}))
+        """Make the seed, of the first suite that can be had, or take the one that is there."""
+        recipe, before = self.book.recipes[SEED], self._before.get(SEED)
+        lost: list[Lost] = []
+        for selection in recipe.needs[0].candidates:
+            root = Root(selection=selection, archive=self.archive)
+            self.progress(SEED, f"looking at {selection.suite.name}")
+            try:
+                image = self._seed_of(recipe, root)
+            except UnavailableError as error:
+                lost.append(error.lost)
+                if error.lost.why is Why.FORGED:
+                    raise
+                if before is None:
+                    continue
+                self.emit(Warned(text=f"{SEED} stays as it is, since {error.lost.text}"))
+                image = before
+            else:
+                for each in lost:
+                    self.emit(Warned(text=f"{SEED}: {selection.suite.name}, since {each.text}"))
+            self._coming[SEED] = at_hand(image)
+            self.progress(SEED, "ready", done=True)
+            return
+        texts = "\n".join(each.text for each in lost)
+        raise SurroundingsError(
+            f"no suite to make the first image of can be had:\n{texts}", remedy(lost)
+        )
+
+    def _seed_of(self, recipe: Recipe, root: Root) -> Image:
+        """Return the seed that is made of `root` today, made where it is not there."""
+        inputs = inputs_hash(self.book.hashes[SEED], {}, {"seed": root.simulate()})
+        told = {f"{SUITE}{SEED}": root.selection.suite.name}
+        order = self._ordered(recipe, inputs, told, _spoken(recipe, {}))
         image = self._by_reference(order)
         if image is None:
-            self.oven.bake_seed(order, lambda line: self.progress(SEED, line))
+            self.oven.bake_seed(order, root, lambda line: self.progress(SEED, line))
             image = self._made(order)
-        self._coming[SEED] = at_hand(image)
-        self.progress(SEED, "ready", done=True)
+        return image
 
     def _resolve(self, rest: tuple[Recipe, ...]) -> Resolved:
         """Ask the archive once, for all needs of `rest`."""
         if not rest:
-            return Resolved(packages={}, lost={})
+            return Resolved(had={}, lost={})
+        before = {
+            name: recall(image.labels.get(RESOLVED, "")) for name, image in self._before.items()
+        }
+        question = Question(recipes=rest, archive=self.archive, before=before)
         text = self.oven.resolve(
-            self._reference(SEED), request(rest), lambda line: self.progress("archive", line)
+            self._reference(SEED), question.spoken(), lambda line: self.progress("archive", line)
         )
-        resolved = answer(text)
+        resolved = question.answered(text)
         self.progress("archive", "resolved", done=True)
         self._bytes += resolved.index_bytes
+        _refuse_forged(resolved)
         for text, places in resolved.second_choices().items():
-            self.emit(Warned(text=f"{' '.join(places)}: {text}"))
+            self.emit(Warned(text=f"{', '.join(places)}: {text}"))
         _refuse_lost(rest, resolved)
         return resolved
 
@@ -143,7 +184,10 @@ class Making:
         """Return what is baked for `recipe`, whose parents are there or ordered."""
         packages = resolved.of(recipe.name)
         parents = {name: self._labels(name)[INPUTS] for _, name in recipe.parents}
-        identities = {slot: sorted(p.identity for p in there) for slot, there in packages.items()}
+        identities = {
+            slot: sorted(package.identity for package in had.packages)
+            for slot, had in packages.items()
+        }
         inputs = inputs_hash(self.book.hashes[recipe.name], parents, identities)
         told = self._told(recipe, resolved)
         return self._ordered(recipe, inputs, told, _spoken(recipe, packages))
@@ -170,11 +214,17 @@ class Making:
             for argument, name in recipe.parents
             if argument != "NATIVE"  # helps to make the image, and leaves nothing in it
             for key, value in self._labels(name).items()
-            if key.startswith(VERSION) or key in {INTERPRETERS, LEFT_OUT}
+            if key.startswith((VERSION, SUITE, INSTEAD)) or key in {INTERPRETERS, LEFT_OUT}
         }
         versions = resolved.versions(recipe) | {pin.project: pin.version for pin in recipe.pins}
         labels |= {f"{VERSION}{tool}": version for tool, version in versions.items()}
-        return labels | _interpreters_told(recipe, resolved)
+        had = resolved.of(recipe.name)
+        for need in recipe.needs:
+            if not need.optional and need.slot in had:
+                labels[f"{SUITE}{need.slot}"] = had[need.slot].suite
+            if text := resolved.instead(recipe.name, need.slot):
+                labels[f"{INSTEAD}{need.slot}"] = text
+        return labels | _interpreters_told(recipe, resolved) | {RESOLVED: remember(had)}
 
     def _labels(self, name: str) -> Mapping[str, str]:
         order = self._orders.get(name)
@@ -187,27 +237,41 @@ class Making:
     def _make(self, name: str, size: int) -> Image:
         """Return the image of an order, baked where it is not there, once its parents are.
 
-        What it is made from are `size` bytes to download.
+        What it is made from are `size` bytes to download. Where an upgrade can't make it, the
+        image that it would replace stays.
         """
-        order = self._orders[name]
-        for _, parent in order.recipe.parents:
-            self._coming[parent].result()
-        image = self._by_reference(order)
-        if image is None:
-            with self._slots:
-                if self._stopping.is_set():
-                    raise SurroundingsError(f"the image {name} was not made: the run ended before")
-                self.progress(name, "starting")
-                try:
-                    self.oven.bake(order, lambda line: self.progress(name, line))
-                except SurroundingsError:
-                    self.progress(name, "could not be made", done=True, failed=True)
-                    raise
-            with self._lock:
-                self._bytes += size
-            image = self._made(order)
+        order, before = self._orders[name], self._before.get(name)
+        try:
+            image = self._made_or_there(order, size)
+        except SurroundingsError as error:
+            if before is None or self._stopping.is_set():
+                raise
+            self.emit(Warned(text=f"{name} stays as it is: {error.message}"))
+            image = before
         self.progress(name, "ready", done=True)
         return image
+
+    def _made_or_there(self, order: Order, size: int) -> Image:
+        """Return the image of `order`, baked where it is not there."""
+        name = order.recipe.name
+        for argument, parent in order.recipe.parents:
+            if self._coming[parent].result().reference != order.parents[argument]:
+                raise SurroundingsError(f"{parent}, which it is made from, stays as it is")
+        image = self._by_reference(order)
+        if image is not None:
+            return image
+        with self._slots:
+            if self._stopping.is_set():
+                raise SurroundingsError(f"the image {name} was not made: the run ended before")
+            self.progress(name, "starting")
+            try:
+                self.oven.bake(order, lambda line: self.progress(name, line))
+            except SurroundingsError:
+                self.progress(name, "could not be made", done=True, failed=True)
+                raise
+        with self._lock:
+            self._bytes += size
+        return self._made(order)
 
     def _conclude(self) -> None:
         """Once nothing is baked any more, clean up and say how much was downloaded."""
@@ -234,8 +298,8 @@ class Making:
 
 def _size(recipe: Recipe, resolved: Resolved) -> int:
     """Return the bytes that are downloaded for an image."""
-    packages = resolved.of(recipe.name).values()
-    return sum(p.size for there in packages for p in there) + sum(pin.size for pin in recipe.pins)
+    packages = (package for had in resolved.of(recipe.name).values() for package in had.packages)
+    return sum(package.size for package in packages) + sum(pin.size for pin in recipe.pins)
 
 
 def _interpreters_told(recipe: Recipe, resolved: Resolved) -> dict[str, str]:
@@ -244,17 +308,18 @@ def _interpreters_told(recipe: Recipe, resolved: Resolved) -> dict[str, str]:
     if not slots:
         return {}
     lost = {s: resolved.lost[recipe.name, s] for s in slots if not resolved.has(recipe.name, s)}
+    gaps = {slot: "; ".join(each.text for each in reasons) for slot, reasons in lost.items()}
     return {
         INTERPRETERS: " ".join(slot for slot in slots if slot not in lost),
-        LEFT_OUT: "; ".join(f"{slot} ({' '.join(reasons)})" for slot, reasons in lost.items()),
+        LEFT_OUT: "; ".join(f"{slot} ({text})" for slot, text in gaps.items()),
     }
 
 
-def _spoken(recipe: Recipe, packages: Mapping[str, Iterable[Package]]) -> str:
+def _spoken(recipe: Recipe, packages: Mapping[str, Had]) -> str:
     """Return what the scripts of an image read: its exact packages, pins and settings, as JSON."""
     return json.dumps(
         {
-            "packages": {slot: [asdict(p) for p in there] for slot, there in packages.items()},
+            "packages": {slot: [asdict(p) for p in had.packages] for slot, had in packages.items()},
             "pins": [asdict(pin) for pin in recipe.pins],
             "settings": dict(recipe.settings),
         },
@@ -263,18 +328,32 @@ def _spoken(recipe: Recipe, packages: Mapping[str, Iterable[Package]]) -> str:
     )
 
 
+def _refuse_forged(resolved: Resolved) -> None:
+    """Raise SurroundingsError where something was not what Debian signed, other ways or not."""
+    lost = (each for reasons in resolved.lost.values() for each in reasons)
+    if forged := [each for each in lost if each.why is Why.FORGED]:
+        texts = dict.fromkeys(each.text for each in forged)
+        raise SurroundingsError("\n".join(texts), remedy(forged))
+
+
 def _refuse_lost(rest: Iterable[Recipe], resolved: Resolved) -> None:
     """Raise SurroundingsError when something that no image can do without could not be had."""
-    faults = []
+    faults: dict[str, list[str]] = {}
+    lost: list[Lost] = []
     for recipe in rest:
         needs = [n for n in recipe.needs if not resolved.has(recipe.name, n.slot)]
         whole = len(needs) == len(recipe.needs)
         for need in needs:
             if not need.optional or whole:
-                reasons = "; ".join(resolved.lost[recipe.name, need.slot])
-                faults.append(f"{recipe.name} needs {need.slot}: {reasons}")
+                reasons = resolved.lost.get((recipe.name, need.slot), ())
+                text = (
+                    "\n".join(f"  {each.text}" for each in reasons) or "  no suite is left to ask"
+                )
+                faults.setdefault(text, []).append(f"{recipe.name}/{need.slot}")
+                lost += reasons
     if faults:
+        told = (f"{', '.join(places)} can't be had:\n{text}" for text, places in faults.items())
         raise SurroundingsError(
-            "Debian's archive does not have what the images need:\n" + "\n".join(faults),
-            "Check the network, and the proxy if there is one; the same command tries again.",
+            "Debian's archive does not have what the images need:\n" + "\n".join(told),
+            remedy(lost),
         )

@@ -12,7 +12,9 @@ from functools import cache
 from typing import Any
 
 import docker
+from packaging.version import Version
 
+from farm.bases.archive import DEFAULT, Archive
 from farm.bases.recipes import Recipe, recipe_hashes, recipes
 from farm.engine.bake import recipes_directory
 from farm.engine.connection import version
@@ -22,6 +24,7 @@ LABEL = "farm"
 """On every object that the farm makes on an engine, with the value `1`."""
 NAME, RECIPE, INPUTS = "farm.image", "farm.recipe", "farm.inputs"
 INTERPRETERS, LEFT_OUT, VERSION = "farm.interpreters", "farm.left-out", "farm.version."
+SUITE, INSTEAD, RESOLVED = "farm.suite.", "farm.instead.", "farm.resolved"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,20 @@ class Image:
         return self.labels.get(INPUTS, "")
 
     @property
+    def instead(self) -> tuple[str, ...]:
+        """What it was made with otherwise than wanted, and why."""
+        told = sorted(self.labels.items())
+        return tuple(
+            f"{key.removeprefix(INSTEAD)}: {text}" for key, text in told if key.startswith(INSTEAD)
+        )
+
+    def fits(self, archive: Archive) -> bool:
+        """Tell whether what is inside is good enough for `archive`'s wishes."""
+        rustc, suite = self.versions.get("rustc"), self.labels.get(f"{SUITE}toolchain", "")
+        new_enough = not (rustc and archive.rust) or Version(rustc) >= Version(archive.rust)
+        return new_enough and (not suite or archive.toolchain in {"", suite})
+
+    @property
     def left_out(self) -> str:
         """What it was made without, and why; empty when it is whole."""
         return self.labels.get(LEFT_OUT, "")
@@ -85,9 +102,15 @@ def existing(engine: docker.DockerClient) -> tuple[Image, ...]:
     return tuple(sorted((_image(entry) for entry in listed), key=lambda i: (i.name, -i.created)))
 
 
-def newest(there: Iterable[Image], name: str, recipe: str) -> Image | None:
-    """Return the newest image of `name` that the recipe of that hash made."""
-    made = (i for i in there if i.name == name and i.recipe == recipe and i.reference)
+def newest(
+    there: Iterable[Image], name: str, recipe: str, archive: Archive = DEFAULT
+) -> Image | None:
+    """Return the newest image of `name` that the recipe of that hash made and `archive` lets be."""
+    made = (
+        i
+        for i in there
+        if i.name == name and i.recipe == recipe and i.reference and i.fits(archive)
+    )
     return max(made, key=lambda image: image.created, default=None)
 
 
@@ -102,17 +125,22 @@ def _files() -> dict[str, dict[str, str]]:
     return found
 
 
+def interpreters_of(labels: Mapping[str, str]) -> tuple[Interpreter, ...]:
+    """Return the interpreters that an image's labels tell of, lowest first."""
+    names = labels.get(INTERPRETERS, "").split()
+    return tuple(sorted(Interpreter.parse(name.partition("-")[2]) for name in names))
+
+
 def _image(entry: Mapping[str, Any]) -> Image:
     """Read an entry of the engine's list of images."""
     labels: dict[str, str] = entry["Labels"]
     tags = [t for t in entry["RepoTags"] or () if t.startswith("farm/")]
-    names = labels.get(INTERPRETERS, "").split()
     return Image(
         name=labels[NAME],
         reference=tags[0] if tags else "",
         id=entry["Id"],
         labels=labels,
-        interpreters=tuple(sorted(Interpreter.parse(n.partition("-")[2]) for n in names)),
+        interpreters=interpreters_of(labels),
         versions={
             key.removeprefix(VERSION): value
             for key, value in sorted(labels.items())

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from farm.engine.stock import INPUTS, LEFT_OUT, Image
+from farm.engine.stock import INPUTS, LEFT_OUT, Image, interpreters_of
+from farm.model.targets import Interpreter
 
 
 def at_hand(image: Image) -> Future[Image]:
@@ -40,6 +41,10 @@ class Supply(Mapping[str, Image]):
     def inputs(self) -> dict[str, str]:
         """The hash of all that each is made from, by name."""
         return {name: labels[INPUTS] for name, labels in self.labels.items()}
+
+    def interpreters(self, name: str) -> tuple[Interpreter, ...]:
+        """Return the interpreters that an image has or will have."""
+        return interpreters_of(self.labels[name])
 
     @property
     def gaps(self) -> dict[str, list[str]]:

@@ -134,6 +134,33 @@ class Limits(_Table):
     used longest ago goes first."""
 
 
+def _address(text: str) -> str:
+    """Return `text`; raise ValueError where it holds a login, which would end in image layers."""
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise ValueError("an address without user and password is wanted; use a proxy for a login")
+    return text
+
+
+Address = Annotated[str, Field(pattern=r"^(https?://[^\s\[\]\"'<>|]+)?$"), AfterValidator(_address)]
+"""Of an archive, as it stands in a sources.list."""
+
+
+class Archive(_Table):
+    """Where Debian's packages come from, of which images are made."""
+
+    mirror: Address = ""
+    """The archive's address; empty is the default of this machine's mmdebstrap."""
+    security: Address = ""
+    """The security archive's; empty is the mirror's with `-security` at its end."""
+    old: Address = ""
+    """That of the archive of old releases, where suites go whose support has ended."""
+    keyring: Argument = ""
+    """A file with the keys that the mirror is signed with, from the project's directory; empty is
+    Debian's own."""
+    toolchain: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""
+    """The suite that the compiler must be of; empty is the first that can be had."""
+
+
 class Settings(_Table):
     """The whole table `[tool.farm]`."""
 
@@ -164,6 +191,7 @@ class Settings(_Table):
     source: Source = Source()
     smoke: Smoke = Smoke()
     limits: Limits = Limits()
+    archive: Archive = Archive()
 
     @property
     def foreign_mode(self) -> Mode:

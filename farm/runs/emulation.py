@@ -10,6 +10,7 @@ from farm.bases.recipes import tools_for
 from farm.doctor.foreign import judge
 from farm.engine import emulation, images
 from farm.engine.connection import facts
+from farm.host.archive import read_archive
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit
 from farm.model.targets import Arch
@@ -25,7 +26,7 @@ def require_emulation(
     versions = {}
     for arch in sorted(arches):
         tools, probe = tools_for((arch,))
-        there = images.ensure(client, (tools, probe), emit=emit)
+        there = images.ensure(client, (tools, probe), emit=emit, archive=read_archive())
         state = emulation.probe(
             client,
             emulation.GUESTS[arch],

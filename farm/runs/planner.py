@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import docker
 from packaging.dependency_groups import resolve_dependency_groups
 
 from farm.bases import debian
+from farm.bases.archive import DEFAULT, Archive
 from farm.engine import images
 from farm.engine.connection import arch as architecture
+from farm.engine.supply import Supply
+from farm.host.archive import read_archive
 from farm.model.errors import UsageError, nearest
 from farm.model.plan import SOURCE, WORK, Build, Job, Plan
 from farm.model.settings import Settings, read_settings
@@ -52,6 +55,8 @@ class Request:
     """The last commit of the project's git, or empty."""
     out: Path
     smoke: bool
+    archive: Archive
+    """Where what images are made of comes from, and what of it will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +96,24 @@ def read_request(
         commit=last_commit(source),
         out=(out or project.root / settings.out).absolute(),
         smoke=smoke,
+        archive=read_archive(
+            settings.archive,
+            root=project.root,
+            rust=project.crate.inherited("rust-version") or "",
+        ),
     )
+
+
+def project_archive(directory: Path | None) -> Archive:
+    """Return the archive that the settings of a project name, or this machine where it is None.
+
+    Raises UsageError for what is wrong with them.
+    """
+    if directory is None:
+        return read_archive()
+    pyproject = read_pyproject(directory.resolve())
+    settings = read_settings(dict(pyproject.farm), str(pyproject.file))
+    return read_archive(settings.archive, root=directory.resolve())
 
 
 def prepare(request: Request, client: docker.DockerClient) -> Order:
@@ -102,9 +124,27 @@ def prepare(request: Request, client: docker.DockerClient) -> Order:
     """
     engine_arch = architecture(client)
     arches = select_arches(request.selectors.arches or request.settings.arch, engine_arch)
-    available = available_interpreters(client, arches)
+    available = available_interpreters(client, arches, request.archive)
     plan = make_plan(request, arches=arches, engine_arch=engine_arch, available=available)
     return Order(plan=plan, request=request)
+
+
+def without_lost(order: Order, supply: Supply) -> Order:
+    """Return `order` planned again, where images could not be made with all its interpreters.
+
+    Raises UsageError where the request names one of those that are lost.
+    """
+    arches = tuple(dict.fromkeys(job.target.arch for job in order.plan.jobs))
+    if not arches or not supply.gaps:
+        return order
+    available = set.intersection(*(set(supply.interpreters(f"builder-{a}")) for a in arches))
+    plan = make_plan(
+        order.request,
+        arches=arches,
+        engine_arch=order.plan.engine_arch,
+        available=tuple(sorted(available)),
+    )
+    return replace(order, plan=plan)
 
 
 def select_arches(words: Sequence[str], engine_arch: Arch) -> tuple[Arch, ...]:
@@ -133,11 +173,11 @@ def select_mode(word: str) -> Mode:
 
 
 def available_interpreters(
-    client: docker.DockerClient, arches: Iterable[Arch]
+    client: docker.DockerClient, arches: Iterable[Arch], archive: Archive = DEFAULT
 ) -> tuple[Interpreter, ...]:
     """Return the interpreters that every builder of `arches` has, ascending."""
     names = [f"builder-{arch}" for arch in arches]
-    found = images.find(client, names)
+    found = images.find(client, names, archive)
     sets = [
         set(found[name].interpreters if name in found else debian.INTERPRETERS) for name in names
     ]

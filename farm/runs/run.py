@@ -36,7 +36,7 @@ from farm.runs.directory import (
     write_report,
     write_tree,
 )
-from farm.runs.planner import Order
+from farm.runs.planner import Order, without_lost
 from farm.steps.publish import publish, remove_unfinished, require_writable
 
 _GIB = 1 << 30
@@ -67,6 +67,8 @@ class Outcome:
 class Found:
     """What a run has learned by now; what an interrupted one reports."""
 
+    order: Order
+    """What it is about: planned anew where images lack an interpreter."""
     images: Supply = field(default_factory=lambda: Supply(labels={}, coming={}))
     emulation: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -95,10 +97,10 @@ def execute(
         emit(Warned(text=text))
     run, directory = new_run(order.request.project.root)
     write_asked(order, directory)
-    found = Found()
+    found = Found(order=order)
 
     def report() -> Outcome:
-        whole = _report(order, found, run, time.monotonic() - started, client)
+        whole = _report(found, run, time.monotonic() - started, client)
         return Outcome(report=whole, path=write_report(whole, directory))
 
     try:
@@ -128,10 +130,12 @@ def _go(
     options: Options,
 ) -> None:
     """Take what is cached, and build the rest in a workshop; make the images meanwhile."""
-    request, plan = order.request, order.plan
-    wanted = (*tools_for(plan.foreign), *plan.images)
-    with images.supply(client, wanted, emit=emit) as supply:
+    request = order.request
+    wanted = (*tools_for(order.plan.foreign), *order.plan.images)
+    with images.supply(client, wanted, emit=emit, archive=request.archive) as supply:
         found.images = supply
+        found.order = order = without_lost(order, supply)
+        plan = order.plan
         _clean_up(order, client, emit)
         keys = {} if request.settings.network else wheel_keys(request, plan, supply.inputs)
         if not options.force:
@@ -221,10 +225,8 @@ def _clean_up(order: Order, client: docker.DockerClient, emit: Emit) -> None:
     tidy(order.request.project.root, left.alive)
 
 
-def _report(
-    order: Order, found: Found, run: str, seconds: float, client: docker.DockerClient
-) -> Report:
-    plan = order.plan
+def _report(found: Found, run: str, seconds: float, client: docker.DockerClient) -> Report:
+    order, plan = found.order, found.order.plan
     results = {result.job: result for result in found.results}
     why = found.error or INTERRUPTED
     return Report(
@@ -237,7 +239,13 @@ def _report(
         engine=_engine(client),
         emulation=found.emulation,
         images={
-            name: {"id": image.id, "tag": image.reference, "inputs": image.inputs, **image.versions}
+            name: {
+                "id": image.id,
+                "tag": image.reference,
+                "inputs": image.inputs,
+                **image.versions,
+                **({"instead": "; ".join(image.instead)} if image.instead else {}),
+            }
             for name, image in found.images.there().items()
             if name in plan.images
         },

@@ -17,6 +17,7 @@ from farm.engine.connection import arch as architecture
 from farm.engine.containers import Container, Limits, Mount, Spec, Workshop, open_workshop
 from farm.engine.errors import translated
 from farm.engine.leftovers import Kept, look
+from farm.host.archive import read_archive
 from farm.host.scratch import scratch
 from farm.model.errors import JobError, UsageError, nearest
 from farm.model.events import Emit, Note, Phase
@@ -103,7 +104,7 @@ def step_of(run: Run, job: str, wanted: str) -> Phase:
 def open_for_shell(client: docker.DockerClient, emit: Emit) -> Iterator[Workshop]:
     """Give a workshop for a shell, that is of no run."""
     name = f"builder-{architecture(client)}"
-    image = images.ensure(client, (name,), emit=emit)[name]
+    image = images.ensure(client, (name,), emit=emit, archive=read_archive())[name]
     with open_workshop(client, new_id(), image.id) as workshop:
         yield workshop
 
@@ -153,7 +154,7 @@ def bring_up(
     (job,) = order.plan.jobs
     tree = directory / TREE
     write_tree(order.request, tree)
-    found = images.ensure(client, order.plan.images, emit=emit)
+    found = images.ensure(client, order.plan.images, emit=emit, archive=order.request.archive)
     require_emulation(client, {job.target.arch} - {order.plan.engine_arch}, emit)
     context = make_context(order, workshop, found, directory, emit, keep=True)
     shared = context.share(tree)

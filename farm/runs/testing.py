@@ -10,6 +10,7 @@ import docker
 from farm.engine import images
 from farm.engine.connection import arch as architecture
 from farm.engine.containers import open_workshop
+from farm.host.archive import read_archive
 from farm.model.errors import UsageError
 from farm.model.events import Emit, JobPhase, Phase
 from farm.model.results import WheelChecks
@@ -40,7 +41,7 @@ def test_wheels(
     wheels = [read_wheel(path) for path in paths]
     arches = [_architecture(wheel) or native for wheel in wheels]
     names = tuple(dict.fromkeys(f"check-{arch}" for arch in (native, *arches)))
-    found = images.ensure(client, names, emit=emit)
+    found = images.ensure(client, names, emit=emit, archive=read_archive())
     require_emulation(client, set(arches) - {native}, emit)
     run, directory = new_run(Path.cwd())
     with open_workshop(client, run, found[f"check-{native}"].id) as workshop:

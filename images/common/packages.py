@@ -7,6 +7,7 @@ Unpacking needs no instruction of the packages' own architecture.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -53,9 +54,14 @@ def fetch(closure: list[dict[str, object]], directory: Path) -> list[Path]:
     if missing:
         options = ["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "-qq"]
         words = [word for file in missing for word in file]
-        done = subprocess.run([APT_HELPER, *options, "download-file", *words], check=False)
+        argv = [APT_HELPER, *options, "download-file", *words]
+        done = subprocess.run(
+            argv, stderr=subprocess.PIPE, text=True, check=False, env=dict(os.environ, LC_ALL="C")
+        )
         if done.returncode:
-            raise SystemExit("not all packages could be downloaded; apt's words are above")
+            told = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
+            # The controller reads this line: it tells people what failed, and what to do.
+            raise SystemExit(f"FARM-LOST {json.dumps(told[:6])}")
     return list(wanted)
 
 

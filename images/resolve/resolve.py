@@ -3,47 +3,71 @@
 Runs inside the seed. Reads `request.json` beside it and writes `closures.json` to the directory
 given as the only argument:
 
-    request:  {"needs": [{"id", "candidates": [{"suite", "pockets", "moving", "ended", "target",
-                                                "arch", "foreign", "packages", "leave_out"},
-                                               ...]}, ...]}
-    closures: {"found": {id: {"suites": [name, ...],
+    request:  {"archive": {"mirror", "security", "old", "keyring", "patience"},
+               "needs": [{"id", "at_least": {package: version},
+                          "candidates": [{"suite", "pockets", "moving", "old", "target", "arch",
+                                          "foreign", "packages", "leave_out"}, ...]}, ...]}
+    closures: {"found": {id: {"way": n,
                               "packages": [{"name", "version", "arch", "uri", "size", "sha256"},
                                            ...]}},
-               "lost": {id: [reason, ...]}, "index_bytes": n}
+               "lost": {id: [{"way": n, "words": [line, ...], "versions": [[package, arch,
+                              version or ""], ...], "missing": [uri, ...],
+                              "too_old": [[package, version, wanted], ...]}, ...]},
+               "index_bytes": n}
 
-Of each need the first candidate that can be had is taken; `lost` has the reason for each one
-before it that could not, mostly in apt's own words, and costs nothing else. The archive's
-address is the one that mmdebstrap wrote into the seed; signatures are checked.
+A candidate can also be `{"closure": [package, ...]}`, what is there already: it is taken as it is.
+
+Of each need the first candidate that can be had is taken, `way` is its place; `lost` has for each
+one before it what is known of why it could not be had, and that costs nothing else. `words` are
+apt's own. An address of the archive that is empty is the one that mmdebstrap wrote into the seed,
+an empty `keyring` Debian's own, else a keyring in base64; signatures are always checked.
+`patience` is how many seconds apt waits for a server that says nothing.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import Semaphore
 from urllib.error import HTTPError
 from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+DEBIANS_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ROOTS = Path("/tmp/resolve")
 LINE = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
 """What `apt-get --print-uris` says of a package."""
 FETCHED = re.compile(r"^Fetched (?P<number>[\d.,]+) (?P<unit>[kMG]?)B", re.MULTILINE)
 """What `apt-get update` says of all that it downloaded."""
-ONE_AT_A_TIME = Lock()
+CANDIDATE = re.compile(r"^(?P<name>\S+):\n  Inst.*\n  Candidate: (?P<version>\S+)$", re.MULTILINE)
+"""What `apt-cache policy` says of a package."""
+UNMET = re.compile(r"^ (\S+ : (?:Pre)?-?Depends: .*)$", re.MULTILINE)
+"""What apt-get's classical solver says of a dependency that cannot be met."""
+SYNC = re.compile(r"Hash Sum mismatch|unexpected size|sync in progress")
+"""What apt says of a mirror that changes while it is read."""
+A_FEW_AT_A_TIME = Semaphore(4)
+"""Some mirrors are slow to answer crowds."""
+LOOKS = 3
+"""How often the lists of a mirror that changes meanwhile are read."""
 
 
 class LostError(Exception):
-    """A suite, or a package in it, that cannot be had; the text is apt's."""
+    """A suite, or a package in it, that cannot be had; with what is known of why."""
+
+    def __init__(self, words: list[str], **facts: object) -> None:
+        super().__init__(" ".join(words))
+        self.facts = {"words": words, "versions": [], "missing": [], "too_old": [], **facts}
 
 
 def say(text: str) -> None:
@@ -51,28 +75,46 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def archives() -> tuple[str, str]:
-    """Return the addresses of the archive and of its security archive, as the seed has them."""
-    main = security = ""
-    for line in Path("/etc/apt/sources.list").read_text().splitlines():
-        kind, *words = [word for word in line.split() if not word.startswith("[")] or [""]
-        if kind != "deb":
-            continue
-        address, suite, *_ = words
-        if suite.endswith("-security"):
-            security = address
-        elif not main:
-            main = address
-    return main, security or main
+class Sources:
+    """Where suites are, and which keys they are signed with."""
 
+    def __init__(self, archive: dict[str, str]) -> None:
+        main, security = self._of_the_seed()
+        self.main = archive["mirror"] or main
+        self.security = archive["security"] or security
+        self.old = archive["old"]
+        self.patience = archive["patience"]
+        self.keyring = DEBIANS_KEYRING
+        if archive["keyring"]:
+            content = base64.b64decode(archive["keyring"])
+            suffix = "asc" if content.startswith(b"-----BEGIN") else "gpg"
+            ROOTS.mkdir(parents=True, exist_ok=True)
+            keyring = ROOTS / f"keyring.{suffix}"
+            keyring.write_bytes(content)
+            self.keyring = str(keyring)
 
-def sources(suites: list[str]) -> str:
-    """Return the lines of a sources.list for `suites` (the security archive by its suffix)."""
-    main, security = archives()
-    return "".join(
-        f"deb [signed-by={KEYRING}] {security if s.endswith('-security') else main} {s} main\n"
-        for s in suites
-    )
+    @staticmethod
+    def _of_the_seed() -> tuple[str, str]:
+        """Return the addresses of the archive and of its security archive in the seed."""
+        main = security = ""
+        for line in Path("/etc/apt/sources.list").read_text().splitlines():
+            kind, *words = [word for word in line.split() if not word.startswith("[")] or [""]
+            if kind != "deb":
+                continue
+            address, suite, *_ = words
+            if suite.endswith("-security"):
+                security = address
+            elif not main:
+                main = address
+        return main, security or main
+
+    def lines(self, suites: list[str], *, old: bool) -> str:
+        """Return the lines of a sources.list for `suites`."""
+        addresses = {s: self.security if s.endswith("-security") else self.main for s in suites}
+        return "".join(
+            f"deb [signed-by={self.keyring}] {self.old if old else address} {suite} main\n"
+            for suite, address in addresses.items()
+        )
 
 
 class PrivateApt:
@@ -81,7 +123,8 @@ class PrivateApt:
     The first of `arches` is the machine that it acts for.
     """
 
-    def __init__(self, name: str, arches: list[str], *, moving: bool) -> None:
+    def __init__(self, name: str, arches: list[str], sources: Sources, *, moving: bool) -> None:
+        self.sources = sources
         self.root = ROOTS / name
         shutil.rmtree(self.root, ignore_errors=True)
         for part in ("etc/apt/preferences.d", "state/lists/partial", "cache/archives/partial"):
@@ -95,6 +138,8 @@ class PrivateApt:
             "Dir::Cache": f"{self.root}/cache",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
+            "Acquire::http::Timeout": str(sources.patience),
+            "Acquire::https::Timeout": str(sources.patience),
             "APT::Sandbox::User": "root",
             "APT::Update::Error-Mode": "any",
             "APT::Install-Recommends": "false",
@@ -102,6 +147,7 @@ class PrivateApt:
         }
         if moving:  # a mirror that lags; signatures are checked all the same
             options["Acquire::Check-Valid-Until"] = "false"
+        self.arch = arches[0]
         self.fetched = 0
         """Bytes of package lists that were downloaded."""
         pairs = [*options.items(), *(("APT::Architectures::", arch) for arch in arches)]
@@ -109,32 +155,70 @@ class PrivateApt:
 
     def run(self, *words: str) -> str:
         """Run apt-get and return its output; LostError says why it failed."""
-        done = subprocess.run(
-            ["apt-get", "-q", *self.flags, *words],
+        done = self._call("apt-get", "-q", *words)
+        if done.returncode:
+            lines = done.stderr.splitlines()
+            told = [line for line in lines if line.startswith(("E:", "W:", "  "))] or lines
+            raise LostError([line.strip() for line in told][:6])
+        return done.stdout
+
+    def update(self, suites: list[str], *, old: bool) -> None:
+        """Fetch the package lists of `suites`, again where a mirror changes meanwhile."""
+        text = self.sources.lines(suites, old=old)
+        (self.root / "etc/apt/sources.list").write_text(text)
+        for look in range(1, LOOKS + 1):
+            try:
+                output = self.run("update")
+            except LostError as fault:
+                if look == LOOKS or not SYNC.search(str(fault)):
+                    raise
+                say(f"{suites[0]} changes while it is read; reading it again")
+                time.sleep(look)
+            else:
+                break
+        for found in FETCHED.finditer(output):
+            unit = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}[found["unit"]]
+            self.fetched += int(float(found["number"].replace(",", "")) * unit)
+
+    def versions(self, packages: list[str], target: list[str]) -> list[list[str]]:
+        """Return name, architecture and version of each of `packages`, as they would be taken."""
+        output = self._call("apt-cache", "policy", *target, *packages).stdout
+        there = {m["name"]: m["version"] for m in CANDIDATE.finditer(output)}
+        told = []
+        for package in packages:
+            name, _, arch = package.partition(":")
+            version = there.get(package, "")
+            told.append([name, arch or self.arch, "" if version == "(none)" else version])
+        return told
+
+    def unmet(self, *words: str) -> list[str]:
+        """Return which dependencies an installation lacks, in the words of apt's older solver."""
+        return UNMET.findall(
+            self._call("apt-get", "-q", "-o", "APT::Solver=internal", *words).stdout
+        )
+
+    def _call(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, *self.flags, *words],
             capture_output=True,
             text=True,
             check=False,
             env=dict(os.environ, LC_ALL="C", APT_CONFIG="/dev/null"),
         )
-        if done.returncode:
-            faults = [line for line in done.stderr.splitlines() if line.startswith(("E:", " "))]
-            raise LostError(" ".join((faults or done.stderr.splitlines())[:3]).strip())
-        return done.stdout
-
-    def update(self, suites: list[str]) -> None:
-        """Fetch the package lists of `suites`."""
-        (self.root / "etc/apt/sources.list").write_text(sources(suites))
-        for found in FETCHED.finditer(self.run("update")):
-            unit = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}[found["unit"]]
-            self.fetched += int(float(found["number"].replace(",", "")) * unit)
 
 
-def resolve_selection(apt: PrivateApt, selection: dict[str, object]) -> list[dict[str, object]]:
+def resolve_selection(
+    apt: PrivateApt, selection: dict[str, object], at_least: dict[str, str]
+) -> list[dict[str, object]]:
     """Return the closure of one selection, sorted by name and architecture."""
-    words = ["install", "--print-uris", "-y", "-qq"]
-    if selection["target"]:
-        words += ["-t", str(selection["target"])]
-    output = apt.run(*words, *selection["packages"])
+    packages = list(selection["packages"])
+    target = ["-t", str(selection["target"])] if selection["target"] else []
+    words = ["install", "--print-uris", "-y", "-qq", *target, *packages]
+    try:
+        output = apt.run(*words)
+    except LostError as fault:
+        said = apt.unmet(*words) or fault.facts["words"]
+        raise LostError(said, versions=apt.versions(packages, target)) from None
     closure = []
     for found in LINE.finditer(output):
         name, version, arch = unquote(found["file"]).removesuffix(".deb").rsplit("_", 2)
@@ -151,22 +235,41 @@ def resolve_selection(apt: PrivateApt, selection: dict[str, object]) -> list[dic
                 }
             )
     if not closure:
-        raise LostError(f"apt names no package for {' '.join(selection['packages'])}")
+        raise LostError([f"apt names no package for {' '.join(packages)}"])
+    if too_old := list(older(closure, at_least)):
+        raise LostError([], too_old=too_old)
     uris = [str(package["uri"]) for package in closure]
-    if selection["ended"] and (gone := [uri for uri in uris if is_missing(uri)]):
-        raise LostError(f"{len(gone)} files that it lists are not there, such as {gone[0]}")
+    with ThreadPoolExecutor(4) as pool:
+        missing = [uri for uri, gone in zip(uris, pool.map(is_missing, uris), strict=True) if gone]
+    if missing:
+        raise LostError([], missing=missing)
     return sorted(closure, key=lambda package: (package["name"], package["arch"]))
+
+
+def older(closure: list[dict[str, object]], at_least: dict[str, str]) -> Iterator[list[str]]:
+    """Yield name, version and wanted version of each package that is older than it must be."""
+    for package in closure:
+        name, version = str(package["name"]), str(package["version"])
+        wanted = at_least.get(name)
+        if (
+            wanted
+            and subprocess.run(
+                ["dpkg", "--compare-versions", version, "lt", wanted], check=False
+            ).returncode
+            == 0
+        ):
+            yield [name, version, wanted]
 
 
 @cache
 def is_missing(uri: str) -> bool:
     """Tell whether the archive does not have a file, though its lists name it.
 
-    As happens where an architecture's support has ended. One byte is asked for, since some
-    mirrors are slow to answer HEAD; and one at a time, since some are to crowds.
+    As happens where an architecture's support has ended, or where the archive has just changed.
+    One byte is asked for, since some mirrors are slow to answer HEAD.
     """
     try:
-        with ONE_AT_A_TIME:
+        with A_FEW_AT_A_TIME:
             urlopen(Request(uri, headers={"Range": "bytes=0-0"}), timeout=30).close()  # noqa: S310
     except HTTPError as error:
         return error.code in {403, 404, 410}
@@ -178,7 +281,8 @@ def is_missing(uri: str) -> bool:
 class Archive:
     """The suites that were read so far, each by an apt of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
         self.apts: dict[tuple[object, ...], PrivateApt | LostError] = {}
 
     def read(self, selection: dict[str, object]) -> None:
@@ -186,20 +290,26 @@ class Archive:
         arches = [str(selection["arch"]), *selection["foreign"]]
         say(f"reading the package lists of {selection['suite']} for {arches[0]}")
         suites = [str(selection["suite"]), *selection["pockets"]]
-        apt = PrivateApt("-".join([*suites, *arches]), arches, moving=bool(selection["moving"]))
+        old = bool(selection["old"])
+        name = "-".join([*suites, *arches, *(["old"] if old else [])])
+        apt = PrivateApt(name, arches, self.sources, moving=bool(selection["moving"]) or old)
         try:
-            apt.update(suites)
+            apt.update(suites, old=old)
         except LostError as fault:
             self.apts[key(selection)] = fault
         else:
             self.apts[key(selection)] = apt
 
-    def resolve(self, selection: dict[str, object]) -> list[dict[str, object]]:
+    def resolve(
+        self, selection: dict[str, object], at_least: dict[str, str]
+    ) -> list[dict[str, object]]:
         """Return the closure of `selection`; LostError says why it cannot be had."""
+        if "closure" in selection:
+            return selection["closure"]
         apt = self.apts[key(selection)]
         if isinstance(apt, LostError):
             raise apt
-        return resolve_selection(apt, selection)
+        return resolve_selection(apt, selection, at_least)
 
     def list_bytes(self) -> int:
         """Return how many bytes of package lists were downloaded."""
@@ -208,42 +318,44 @@ class Archive:
 
 def key(selection: dict[str, object]) -> tuple[object, ...]:
     """Return what selections that one apt can serve have in common."""
-    return (selection["suite"], *selection["pockets"], selection["arch"], *selection["foreign"])
+    arches = (selection["arch"], *selection["foreign"])
+    return (selection["suite"], *selection["pockets"], *arches, selection["old"])
 
 
-def resolve(needs: list[dict[str, object]]) -> dict[str, object]:
+def resolve(needs: list[dict[str, object]], sources: Sources) -> dict[str, object]:
     """Resolve `needs`, as many as possible side by side; see the module for what comes out."""
-    archive = Archive()
+    archive = Archive(sources)
     found: dict[str, object] = {}
-    lost: dict[str, list[str]] = {}
-    pending = [(need["id"], list(need["candidates"])) for need in needs]
+    lost: dict[str, list[object]] = {}
+    pending = [(need, 0) for need in needs]
     while pending:
+        chosen = [need["candidates"][way] for need, way in pending]
         with ThreadPoolExecutor((os.cpu_count() or 1) * 2) as pool:
-            unread = {key(c[0]): c[0] for _, c in pending if key(c[0]) not in archive.apts}
+            asked = [c for c in chosen if "closure" not in c]
+            unread = {key(c): c for c in asked if key(c) not in archive.apts}
             list(pool.map(archive.read, unread.values()))
-            futures = [pool.submit(archive.resolve, c[0]) for _, c in pending]
+            futures = [
+                pool.submit(archive.resolve, selection, need["at_least"])
+                for selection, (need, _) in zip(chosen, pending, strict=True)
+            ]
         behind = []
-        for (name, candidates), future in zip(pending, futures, strict=True):
-            suites = [candidates[0]["suite"], *candidates[0]["pockets"]]
+        for (need, way), future in zip(pending, futures, strict=True):
             try:
-                found[name] = {"suites": suites, "packages": future.result()}
+                found[need["id"]] = {"way": way, "packages": future.result()}
             except LostError as fault:
-                lost.setdefault(name, []).append(f"{', '.join(suites)}: {fault}")
-                if candidates[1:]:
-                    behind.append((name, candidates[1:]))
+                lost.setdefault(need["id"], []).append({"way": way, **fault.facts})
+                if need["candidates"][way + 1 :]:
+                    behind.append((need, way + 1))
         pending = behind
-    return {
-        "found": found,
-        "lost": lost,
-        "index_bytes": archive.list_bytes(),
-    }
+    return {"found": found, "lost": lost, "index_bytes": archive.list_bytes()}
 
 
 def main() -> None:
     """Resolve what is asked for and write the closures."""
     request = json.loads((Path(__file__).parent / "request.json").read_text())
     Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-    closures = json.dumps(resolve(request["needs"]), indent=1, sort_keys=True)
+    answer = resolve(request["needs"], Sources(request["archive"]))
+    closures = json.dumps(answer, indent=1, sort_keys=True)
     (Path(sys.argv[1]) / "closures.json").write_text(closures)
 
 

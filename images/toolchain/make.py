@@ -27,6 +27,9 @@ TOOLCHAIN = Path("/opt/toolchain")
 ZIG_CACHE = Path("/opt/zig-cache")
 RUST_LIBRARIES = ("-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc")
 """What rustc links with."""
+RUST_SOURCE = "rust-src"
+STD_CRATES = ("std", "panic_unwind", "panic_abort", "proc_macro", "test")
+"""What a compiler's standard library is made of; the rest comes with these."""
 PROGRAMS = ("rustc", "rustdoc", "cargo", "pkgconf")
 NOT_OF_ZIG = re.compile(
     r"\.py$|/$|/lib/docs/"
@@ -104,6 +107,67 @@ def _script(name: str, line: str) -> None:
     path.chmod(0o755)
 
 
+def unpack_all(packages: list[dict[str, object]], root: Path) -> None:
+    """Unpack `packages` into `root`; of rustc's source only that of the standard library."""
+    debs = fetch(packages, Path("/tmp/debs"))
+    source = [deb for deb, p in zip(debs, packages, strict=True) if p["name"] == RUST_SOURCE]
+    unpack([deb for deb in debs if deb not in source], root)
+    if source:
+        unpack(source, root, only=("./usr/src/rustc-*/library",))
+
+
+def compile_std(root: Path, arch: str, arches: list[str], version: str) -> None:
+    """Compile the standard library of each architecture that no package has one for.
+
+    As rustc's own build does, by cargo's unstable `-Zbuild-std`, which takes a compiler that lets
+    itself be used so: RUSTC_BOOTSTRAP. All crates that it needs come with the source.
+    """
+    lacking = [each for each in arches if not (_std(each) / "lib").is_dir()]
+    if not lacking:
+        return
+    library = TOOLCHAIN / "lib/rustlib/src/rust/library"
+    library.parent.mkdir(parents=True)
+    shutil.move(next((root / "usr/src").glob("rustc-*/library")), library)
+    crate = Path("/tmp/std")
+    (crate / "src").mkdir(parents=True)
+    (crate / "src/lib.rs").touch()
+    (crate / "Cargo.toml").write_text('[package]\nname = "std-of-others"\nversion = "0.0.0"\n')
+    linker = f"CARGO_TARGET_{_triple(arch).upper().replace('-', '_')}_LINKER"
+    environment = {
+        "PATH": f"{TOOLCHAIN}/bin:{os.environ['PATH']}",
+        "HOME": "/tmp",
+        "RUSTC_BOOTSTRAP": "1",
+        linker: f"{TOOLCHAIN}/bin/cc-{arch}",
+        "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "1",
+        "ZIG_GLOBAL_CACHE_DIR": "/tmp/zig",
+        "ZIG_LOCAL_CACHE_DIR": "/tmp/zig",
+        "CARGO_ZIGBUILD_CACHE_DIR": "/tmp/zigbuild",
+        # With bitcode, for link-time optimization; its places are those that rustc's own has.
+        "RUSTFLAGS": "-Cembed-bitcode=yes -Cforce-unwind-tables=yes "
+        f"--remap-path-prefix={library.parent}=/rustc/{version}",
+    }
+    words = ["cargo", "build", "--release", "--offline", f"-Zbuild-std={','.join(STD_CRATES)}"]
+    words += ["--config", 'source.crates-io.replace-with="vendored"']
+    words += ["--config", f"source.vendored.directory='{library}/vendor'"]
+    for each in lacking:
+        say(f"compiling the standard library of {each} from its source")
+        target = ["--target", _triple(each)]
+        subprocess.run([*words, *target], check=True, env=environment, cwd=crate)
+        (_std(each) / "lib").mkdir(parents=True)
+        for built in (crate / "target" / _triple(each) / "release/deps").glob("*.rlib"):
+            if not built.name.startswith("libstd_of_others-"):
+                shutil.copy2(built, _std(each) / "lib" / built.name)
+    shutil.rmtree(library.parent.parent)
+
+
+def _std(arch: str) -> Path:
+    return TOOLCHAIN / "lib/rustlib" / _triple(arch)
+
+
+def _triple(arch: str) -> str:
+    return f"{arch}-unknown-linux-gnu"
+
+
 def warm(arches: list[str]) -> None:
     """Compile and link for every target once, so that no build has to make zig's own parts.
 
@@ -139,13 +203,14 @@ def main() -> None:
     root = Path("/tmp/root")
     with ThreadPoolExecutor(2) as pool:
         tools = pool.submit(lay_tools, inputs["pins"])
-        unpack(fetch(inputs["packages"]["toolchain"], Path("/tmp/debs")), root)
+        unpack_all(inputs["packages"]["toolchain"], root)
         lay_out(root, arch)
         tools.result()
     settings |= {pin["project"]: pin["version"] for pin in inputs["pins"]}
     rustc = next(p for p in inputs["packages"]["toolchain"] if p["name"] == "rustc")
     settings["rustc"] = str(rustc["version"]).partition("+")[0]
     write_wrappers(arch, arches, settings)
+    compile_std(root, arch, arches, settings["rustc"])
     if arch == settings["engine_arch"]:
         warm(arches)
     else:

@@ -15,11 +15,13 @@ from conftest import Farm, wait_for
 from docker.models.containers import Container
 
 from farm.bases import debian
+from farm.bases.archive import DEFAULT
 from farm.bases.debian import Selection, Suite
 from farm.bases.recipes import Need, Recipe
 from farm.engine import images
 from farm.engine.bake import Oven
-from farm.engine.resolve import answer, request
+from farm.engine.lost import Why
+from farm.engine.resolve import Question
 from farm.model.events import Event
 from farm.model.targets import Arch
 
@@ -295,12 +297,15 @@ def test_a_suite_that_does_not_exist_costs_only_what_is_wanted_of_it(
         ),
     )
     seed = images.find(engine, ["seed"])["seed"]
-    said = Oven(engine).resolve(seed.reference, request([recipe]), lambda _: None)
-    resolved = answer(said)
-    assert list(resolved.packages) == [("test", "second")]
-    assert resolved.suites["test", "second"][0] == "trixie"
-    assert "no-such-suite" in resolved.lost["test", "lost"][0]
-    assert all(len(package.sha256) == 64 for package in resolved.packages["test", "second"])
+    question = Question(recipes=(recipe,), archive=DEFAULT)
+    resolved = question.answered(
+        Oven(engine).resolve(seed.reference, question.spoken(), lambda _: None)
+    )
+    assert list(resolved.had) == [("test", "second")]
+    assert resolved.had["test", "second"].suite == "trixie"
+    assert {lost.why for lost in resolved.lost["test", "lost"]} == {Why.GONE}
+    assert "no-such-suite" in resolved.lost["test", "lost"][0].text
+    assert all(len(package.sha256) == 64 for package in resolved.had["test", "second"].packages)
 
 
 def test_prune_takes_stale_images_of_the_farm_and_no_others(

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from farm.bases.archive import DEFAULT, Archive
 from farm.bases.recipes import with_parents
 from farm.engine import images, making
-from farm.engine.bake import Cached, Order
+from farm.engine.bake import Cached, Order, Root, UnavailableError
+from farm.engine.lost import Lost
 from farm.engine.resolve import Package
 from farm.engine.stock import Book
 from farm.model.errors import SurroundingsError
@@ -60,21 +62,51 @@ class FakeArchive:
     def __init__(self) -> None:
         self.versions: dict[str, str] = {}
         self.lost: set[str] = set()
+        """Suites that are gone."""
+        self.apart: set[str] = set()
+        """Suites in which the architectures do not have the same version."""
+        self.says = "E: The repository 'http://archive {} Release' does not have a Release file."
+        """apt, of a suite that is gone."""
         self.asked = 0
 
     def answer(self, request: str) -> str:
         self.asked += 1
-        found, lost = {}, {}
+        found: dict[str, Any] = {}
+        lost: dict[str, Any] = {}
         for need in json.loads(request)["needs"]:
             place = need["id"]
-            for candidate in need["candidates"]:
-                suites = [candidate["suite"], *candidate["pockets"]]
-                if set(suites) & self.lost:
-                    lost.setdefault(place, []).append(f"{', '.join(suites)}: gone")
+            for way, candidate in enumerate(need["candidates"]):
+                if fault := self.fault(candidate, need["at_least"], self.versions.get(place, "")):
+                    lost.setdefault(place, []).append({"way": way, **fault})
                     continue
-                found[place] = {"suites": suites, "packages": [self.package(place, candidate)]}
+                packages = candidate.get("closure") or [self.package(place, candidate)]
+                found[place] = {"way": way, "packages": packages}
                 break
         return json.dumps({"found": found, "lost": lost, "index_bytes": 5})
+
+    def root(self, root: Root) -> tuple[tuple[str, str, str], ...]:
+        """Say what the seed would be made of."""
+        suite = root.selection.suite.name
+        if suite in self.lost:
+            raise UnavailableError(Lost(way=suite, words=(self.says.format(suite),)))
+        return (("apt", suite, "amd64"),)
+
+    def fault(
+        self, candidate: Mapping[str, Any], at_least: Mapping[str, str], version: str
+    ) -> dict[str, Any]:
+        """Return why a candidate can't be had; nothing where it can."""
+        nothing: dict[str, Any] = {"words": [], "versions": [], "missing": [], "too_old": []}
+        if "closure" in candidate:
+            return {}
+        for suite in {candidate["suite"], *candidate["pockets"]} & self.lost:
+            return {**nothing, "words": [self.says.format(suite)]}
+        if candidate["suite"] in self.apart and candidate["foreign"]:
+            arches = [candidate["arch"], *candidate["foreign"]]
+            there = [["libstd-rust-dev", arch, f"1.9{n}.0-1"] for n, arch in enumerate(arches)]
+            return {**nothing, "versions": there}
+        if wanted := at_least.get("rustc"):
+            return {**nothing, "too_old": [["rustc", version or "1.0-1", wanted]]}
+        return {}
 
     def package(self, place: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
         version = self.versions.get(place, "1.0-1")
@@ -113,7 +145,9 @@ class World:
                 world.baked.append(order.recipe.name)
                 world.engine.add(order.reference, order.labels)
 
-            bake_seed = bake
+            def bake_seed(self, order: Order, root: object, say: Callable[[str], None]) -> None:
+                assert root
+                self.bake(order, say)
 
             def cache(self) -> tuple[Cached, ...]:
                 return ()
@@ -131,11 +165,21 @@ class World:
 
         monkeypatch.setattr(making, "Oven", FakeOven)
         monkeypatch.setattr(images, "Oven", FakeOven)
-        monkeypatch.setattr(making, "simulate_seed", lambda _: (("apt", "3.0", "amd64"),))
+        # A bound method would not be given the root.
+        monkeypatch.setattr(Root, "simulate", lambda root: world.archive.root(root))  # noqa: PLW0108
 
-    def ensure(self, *names: str, upgrade: bool = False) -> dict[str, images.Image]:
+    def ensure(
+        self, *names: str, upgrade: bool = False, archive: Archive = DEFAULT
+    ) -> dict[str, images.Image]:
         self.baked.clear()
-        return images.ensure(self.engine, names, emit=self.events.append, upgrade=upgrade)  # type: ignore[arg-type]
+        self.events.clear()
+        return images.ensure(
+            self.engine,  # type: ignore[arg-type]
+            names,
+            emit=self.events.append,
+            archive=archive,
+            upgrade=upgrade,
+        )
 
     def supply(self, *names: str) -> AbstractContextManager[images.Supply]:
         return images.supply(self.engine, names, emit=self.events.append)  # type: ignore[arg-type]
@@ -267,23 +311,152 @@ def test_a_root_falls_to_the_next_oldest_suite_with_a_warning(world: World) -> N
     made = world.ensure("builder-x86_64")
     assert made["builder-x86_64"].interpreters[0].version == "3.11"
     assert any(
-        w.startswith("builder-x86_64/root: bookworm, bookworm-updates, bookworm-security instead")
+        w.startswith("builder-x86_64/root: bookworm, since bullseye: it is not there: The repo")
         for w in world.warnings
     )
+    assert made["builder-x86_64"].instead[0].startswith("root: bookworm, since bullseye")
 
 
 def test_a_suite_whose_updates_are_gone_is_used_without_them(world: World) -> None:
     world.archive.lost = {"bullseye-security"}
     made = world.ensure("check-aarch64")
     assert made["check-aarch64"].left_out == ""
-    assert any("bullseye instead of bullseye, bullseye-updates" in w for w in world.warnings)
+    assert any(
+        "bullseye without bullseye-updates, bullseye-security, since" in w for w in world.warnings
+    )
 
 
 def test_nothing_is_made_when_the_archive_has_none_of_what_is_needed(world: World) -> None:
+    world.ensure("seed")
     world.archive.lost = {"bullseye", "bookworm", "trixie", "forky"}
-    with pytest.raises(SurroundingsError, match=r"check-aarch64 needs root: bullseye.*: gone"):
+    with pytest.raises(
+        SurroundingsError, match=r"check-aarch64/root can't be had:\n  bullseye: it"
+    ):
         world.ensure("check-aarch64")
-    assert world.baked == ["seed"]
+    assert world.baked == []
+
+
+def test_the_network_is_only_to_be_checked_where_it_is_at_fault(world: World) -> None:
+    world.archive.lost = {"bullseye", "bookworm", "trixie", "forky"}
+    with pytest.raises(SurroundingsError) as gone:
+        world.ensure("seed")
+    world.archive.says = "E: Failed to fetch http://archive/{}  Could not resolve 'archive'"
+    with pytest.raises(SurroundingsError) as unplugged:
+        world.ensure("seed")
+    assert "network" not in gone.value.remedy
+    assert "FARM_ARCHIVE_MIRROR" in gone.value.remedy
+    assert unplugged.value.remedy.startswith("Check the network")
+
+
+def test_the_seed_is_made_of_the_next_suite_with_a_warning(world: World) -> None:
+    world.archive.lost = {"trixie"}
+    made = world.ensure("seed")
+    assert made["seed"].labels["farm.suite.seed"] == "forky"
+    assert [w.partition(", since")[0] for w in world.warnings] == ["seed: forky"]
+
+
+def test_a_toolchain_is_of_the_first_suite_in_which_all_architectures_agree(world: World) -> None:
+    world.archive.apart = {"trixie-backports"}
+    made = world.ensure("builder-x86_64", "builder-aarch64")
+    for image in made.values():
+        assert image.labels["farm.suite.toolchain"] == "forky"
+        (told,) = image.instead
+        assert told == (
+            "toolchain: forky, since trixie-backports: its libstd-rust-dev is 1.90.0 for amd64 "
+            "but 1.91.0 for arm64, and they only work together in one version"
+        )
+    assert len(world.warnings) == 1
+
+
+def test_where_none_agree_the_other_standard_library_is_made_of_its_source(world: World) -> None:
+    world.archive.apart = {"trixie-backports", "forky", "trixie"}
+    made = world.ensure("builder-aarch64")
+    (told,) = made["builder-aarch64"].instead
+    assert told.startswith(
+        "toolchain: trixie-backports with the standard library of aarch64 compiled from rust-src"
+    )
+
+
+def test_a_toolchain_that_is_asked_for_by_its_suite_is_of_that_or_none(world: World) -> None:
+    world.ensure("builder-x86_64")
+    forky = Archive(toolchain="forky")
+    made = world.ensure("builder-x86_64", archive=forky)
+    assert made["builder-x86_64"].labels["farm.suite.toolchain"] == "forky"
+    assert sorted(world.baked) == ["builder-x86_64", "toolchain-x86_64"]
+    assert world.ensure("builder-x86_64", archive=forky) == made
+    assert world.baked == []
+    world.archive.lost = {"trixie"}
+    with pytest.raises(SurroundingsError, match=r"toolchain can't be had:\n  trixie: it is not"):
+        world.ensure("builder-x86_64", archive=Archive(toolchain="trixie"))
+
+
+def test_a_compiler_that_is_too_old_for_the_project_is_not_taken(world: World) -> None:
+    world.ensure("builder-x86_64")
+    with pytest.raises(SurroundingsError) as caught:
+        world.ensure("builder-x86_64", archive=Archive(rust="1.88"))
+    assert "forky: its rustc 1.0 is older than 1.88, which the project asks for" in str(
+        caught.value
+    )
+    assert "rust-version" in caught.value.remedy
+
+
+def test_nothing_is_made_where_something_is_not_what_debian_signed(world: World) -> None:
+    world.ensure("seed")
+    world.archive.lost = {"trixie-backports"}
+    world.archive.says = "W: GPG error: http://archive {}: BADSIG 0123 Debian"
+    with pytest.raises(SurroundingsError, match="trixie-backports: its signature is bad") as caught:
+        world.ensure("builder-x86_64")
+    assert caught.value.remedy.startswith("Do not use this mirror")
+    assert world.baked == []
+
+
+def test_an_upgrade_keeps_what_there_is_where_nothing_better_can_be_had(world: World) -> None:
+    before = world.ensure(*NAMES)
+    world.archive.apart, world.archive.lost = {"trixie-backports"}, {"bullseye"}
+    after = world.ensure(*NAMES, upgrade=True)
+    assert after == before
+    assert world.baked == []
+    assert any(
+        w.startswith("toolchain-x86_64/toolchain: trixie-backports as before, since trixie-back")
+        for w in world.warnings
+    )
+    assert any("bullseye as before, since bullseye: it is not there" in w for w in world.warnings)
+
+
+def test_an_upgrade_takes_what_is_better_than_what_there_is(world: World) -> None:
+    world.archive.apart = {"trixie-backports"}
+    before = world.ensure("builder-x86_64")["builder-x86_64"]
+    world.archive.apart = set()
+    after = world.ensure("builder-x86_64", upgrade=True)["builder-x86_64"]
+    assert before.labels["farm.suite.toolchain"] == "forky"
+    assert after.labels["farm.suite.toolchain"] == "trixie-backports"
+    assert after.instead == ()
+
+
+def test_an_upgrade_that_can_not_be_baked_leaves_what_there_is(world: World) -> None:
+    before = world.ensure(*NAMES)
+
+    def fail(name: str) -> None:
+        if name == "python-aarch64":
+            raise SurroundingsError("a package is gone")
+
+    world.before = fail
+    world.archive.versions["python-aarch64/cp39-cp39"] = "1.0-2"
+    assert world.ensure(*NAMES, upgrade=True) == before
+    assert world.baked == []
+    assert {w for w in world.warnings if "stays as it is" in w} == {
+        "python-aarch64 stays as it is: a package is gone",
+        "builder-aarch64 stays as it is: python-aarch64, which it is made from, stays as it is",
+        "check-aarch64 stays as it is: python-aarch64, which it is made from, stays as it is",
+    }
+
+
+def test_an_upgrade_without_any_archive_changes_nothing(world: World) -> None:
+    before = world.ensure(*NAMES)
+    world.archive.lost = {"bullseye", "bookworm", "trixie", "forky"}
+    assert world.ensure(*NAMES, upgrade=True) == before
+    assert world.baked == []
+    assert "seed stays as it is, since trixie: it is not there" in world.warnings[0]
 
 
 def test_prune_removes_what_no_recipe_names_or_what_was_replaced(world: World) -> None:
