@@ -66,8 +66,10 @@ def install(*, ledger: Ledger, emit: Emit) -> None:
         content = (root / _PROGRAM).read_bytes()
     ledger.add(Written(path=str(target), sha256=hashlib.sha256(content).hexdigest()))
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(".docker-buildx.partial")
-    partial.write_bytes(content)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".docker-buildx-")
+    partial = Path(name)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
     partial.chmod(0o755)
     partial.replace(target)
     if not version():

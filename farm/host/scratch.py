@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+from farm.host.claims import claim, remove_unclaimed
+from farm.model.errors import SurroundingsError
 
 _PREFIX = "farm-scratch-"
 
@@ -17,26 +19,20 @@ _PREFIX = "farm-scratch-"
 def scratch() -> Iterator[Path]:
     """Give a new directory until the end of the block, and remove those of dead processes.
 
-    A directory is locked while its process lives, whatever process namespace that is in.
+    Raises SurroundingsError where there is no place for one.
     """
-    top = Path(tempfile.gettempdir())
-    for left in top.glob(f"{_PREFIX}*"):
-        with suppress(OSError), _locked(left):  # another user's, or in use
-            shutil.rmtree(left, ignore_errors=True)
-    place = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with _locked(place):
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock; raise OSError where another process does."""
-    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        top = Path(tempfile.gettempdir())
+        for left in top.glob(f"{_PREFIX}*"):
+            remove_unclaimed(left)
+        place, lock = claim(lambda: Path(tempfile.mkdtemp(prefix=_PREFIX, dir=top)))
+    except OSError as error:
+        raise SurroundingsError(
+            f"no directory for temporary files can be made: {error.strerror}",
+            "Make room, or name another place in TMPDIR.",
+        ) from error
+    try:
+        yield place
     finally:
-        os.close(descriptor)
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)

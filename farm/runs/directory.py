@@ -20,6 +20,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 import farm
+from farm.host.claims import claim, remove_unclaimed, unclaimed
 from farm.model.adapters import adapter
 from farm.model.errors import SurroundingsError, UsageError, nearest
 from farm.model.results import JobResult, Report, WheelChecks
@@ -74,24 +75,28 @@ def new_run(project: Path) -> tuple[str, Path]:
     The directory stays locked until this process ends, by which others see that the run goes
     on. Raises SurroundingsError when it can't be made.
     """
-    run = new_id()
     top = project / ".farm"
-    directory = top / "runs" / run
+
+    def make() -> Path:
+        while True:
+            directory = top / "runs" / new_id()
+            with suppress(FileExistsError):  # of a run that began in the same second
+                directory.mkdir(parents=True)
+                return directory
+
     try:
-        directory.mkdir(parents=True)
+        directory, _ = claim(make)
         ignore = top / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
         latest = top / "runs" / LATEST
         if latest.is_symlink() or not latest.exists():  # in a copied project it is a directory
-            latest.unlink(missing_ok=True)
-            latest.symlink_to(run)
-        descriptor = os.open(directory, os.O_RDONLY)
+            new = directory / LATEST
+            new.symlink_to(directory.name)
+            new.replace(latest)
     except OSError as error:
-        raise _unwritable(directory, error) from error
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return run, directory
+        raise _unwritable(top / "runs", error) from error
+    return directory.name, directory
 
 
 def make_directory(path: Path) -> Path:
@@ -169,12 +174,13 @@ def tidy(project: Path, alive: Collection[str]) -> None:
     runs = [(name, _runs(project) / name) for name in run_ids(project)]
     dead = [(name, directory) for name, directory in runs if name not in alive]
     for _, directory in dead:
-        if not (directory / REPORT).exists() and not _locked(directory):
-            (directory / TREE).unlink(missing_ok=True)
-            shutil.rmtree(directory / BUILT, ignore_errors=True)
+        with unclaimed(directory) as nobodys:
+            if nobodys and not (directory / REPORT).exists():
+                (directory / TREE).unlink(missing_ok=True)
+                shutil.rmtree(directory / BUILT, ignore_errors=True)
     for name, directory in runs[_RUNS:]:
-        if name not in alive and not _locked(directory):
-            shutil.rmtree(directory, ignore_errors=True)
+        if name not in alive:
+            remove_unclaimed(directory)
 
 
 def run_ids(project: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from farm.model.errors import SurroundingsError
@@ -44,6 +44,7 @@ def publish(wheel: Path, out: Path, run: str, *, digest: str = "") -> Path:
         return target
     unfinished = out / f".{wheel.name}.{run}.part"
     try:
+        out.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up since the run began
         with _locked(out, fcntl.LOCK_SH):
             with wheel.open("rb") as source, unfinished.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
@@ -69,7 +70,7 @@ def _is_there(path: Path, digest: str) -> bool:
 
 def remove_unfinished(out: Path) -> None:
     """Remove the copies that farms had begun when they were killed, unless one is at work now."""
-    with _locked(out, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+    with suppress(OSError), _locked(out, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
         for path in out.iterdir() if alone else ():
             if _UNFINISHED.fullmatch(path.name):
                 path.unlink(missing_ok=True)
