@@ -8,10 +8,12 @@ before and written down for `farm doctor --undo`.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +36,10 @@ def main(where: str) -> int:
         return int(error.exit_code)
     trusted = bundle()
     environment = ({"PIP_CERT": str(trusted)} if trusted else {}) | os.environ
+    # Two at once, such as `make wheels` beside `make test`, would write over each other's files.
+    alone = os.open(ROOT, os.O_RDONLY)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(alone, fcntl.LOCK_EX)
     python = Path(where) / "bin" / "python"
     if not python.exists():
         subprocess.run((sys.executable, "-m", "venv", "--clear", where), check=True)

@@ -10,13 +10,15 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 import docker
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 
 from farm.bases.archive import Archive
-from farm.bases.recipes import SEED, Recipe, inputs_hash, with_parents
+from farm.bases.recipes import SEED, Recipe, digest, inputs_hash, with_parents
 from farm.engine.bake import Order, Oven, Root, UnavailableError
 from farm.engine.lost import Lost, Why, remedy
 from farm.engine.resolve import Had, Question, Resolved, recall, remember
@@ -42,6 +44,8 @@ from farm.model.events import Emit, Event, ImageProgress, Note, Warned
 
 _SIDE_BY_SIDE = 4
 """How many images are baked at once."""
+_KEY = 32
+"""Hex digits in the name of an image's lock."""
 
 
 class Making:
@@ -156,8 +160,11 @@ class Making:
         order = self._ordered(recipe, inputs, told, _spoken(recipe, {}))
         image = self._by_reference(order)
         if image is None:
-            self.oven.bake_seed(order, root, lambda line: self.progress(SEED, line))
-            image = self._made(order)
+            with self._alone(order):
+                image = self._by_reference(order)
+                if image is None:
+                    self.oven.bake_seed(order, root, lambda line: self.progress(SEED, line))
+                    image = self._made(order)
         return image
 
     def _resolve(self, rest: tuple[Recipe, ...]) -> Resolved:
@@ -260,9 +267,12 @@ class Making:
         image = self._by_reference(order)
         if image is not None:
             return image
-        with self._slots:
+        with self._slots, self._alone(order):
             if self._stopping.is_set():
                 raise SurroundingsError(f"the image {name} was not made: the run ended before")
+            image = self._by_reference(order)
+            if image is not None:
+                return image
             self.progress(name, "starting")
             try:
                 self.oven.bake(order, lambda line: self.progress(name, line))
@@ -272,6 +282,29 @@ class Making:
         with self._lock:
             self._bytes += size
         return self._made(order)
+
+    @contextmanager
+    def _alone(self, order: Order) -> Iterator[None]:
+        """Wait until no other farm of this user's makes the same image.
+
+        Farms elsewhere may make it at the same time: both then have one of the same inputs, and
+        the engine's name for it goes to the one that was ready last.
+        """
+        places = user_cache_path("farm") / "locks"
+        name = f"{self.engine.info()['ID']} {order.reference}"
+        lock = FileLock(places / f"{digest(name)[:_KEY]}.lock")
+        with suppress(OSError):  # no place for locks: both make it
+            places.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                self.progress(order.recipe.name, "another farm makes it")
+                with suppress(Timeout):  # the run ends
+                    lock.acquire(cancel_check=self._stopping.is_set)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _conclude(self) -> None:
         """Once nothing is baked any more, clean up and say how much was downloaded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -36,6 +37,9 @@ class FakeEngine:
     def version(self) -> dict[str, str]:
         self.asked_version += 1
         return {"Arch": "amd64"}
+
+    def info(self) -> dict[str, str]:
+        return {"ID": "an engine"}
 
     def images(self, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
         assert filters == {"label": ["farm=1", "farm.image"]}
@@ -263,6 +267,21 @@ def test_what_is_not_begun_when_the_run_ends_is_not_made(world: World) -> None:
     with pytest.raises(SurroundingsError, match="check-x86_64 was not made: the run ended"):
         supply["check-x86_64"]
     assert world.swept == 1
+
+
+def test_two_farms_at_once_make_each_image_once(world: World) -> None:
+    made: list[str] = []
+    meet = threading.Barrier(2, timeout=PATIENCE)
+
+    def farm() -> dict[str, images.Image]:
+        meet.wait()
+        return images.ensure(world.engine, NAMES, emit=world.events.append)  # type: ignore[arg-type]
+
+    world.before = made.append
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (future.result() for future in [pool.submit(farm), pool.submit(farm)])
+    assert first == second
+    assert sorted(made) == sorted(all_names(world, *NAMES))
 
 
 def test_only_what_is_missing_is_made_where_its_parents_are_there(world: World) -> None:
