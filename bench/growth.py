@@ -17,7 +17,7 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 from controller import peak_kib
 from rich.console import Console
@@ -94,8 +94,13 @@ def _work(emit: Callable[[Any], None], directory: Path) -> Work[Job]:
         build=build,
         finish=finish,
         skipped=lambda job: _result(job, Status.SKIPPED),
+        broken=_raise,
         stop=lambda _: None,
     )
+
+
+def _raise(_job: Job, error: Exception) -> NoReturn:
+    raise error
 
 
 def _result(job: Job, status: Status) -> JobResult:

@@ -17,6 +17,8 @@ from farm.model.interrupt import Interrupted
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = 130
 """ExitCode.INTERRUPTED, of which nothing is imported before signals are heeded."""
+_FAULT = 70
+"""ExitCode.FAULT: also where a bug of the farm's cost nothing that the command was for."""
 _SOON = 0.05
 """Seconds after which Python has gone on from where an exception is of no use."""
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -35,6 +37,7 @@ def run() -> NoReturn:
     gc.set_threshold(_YOUNG)
     _on_signals(_interrupt)
     sys.unraisablehook = _unraisable
+    threading.excepthook = _broken_thread
     try:
         _leave(_status())
     except Interrupted:
@@ -49,8 +52,11 @@ def _status() -> int:
     try:
         app(prog_name="farm")
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
-    return 0
+        status = ended.code if isinstance(ended.code, int) else 1
+    else:
+        status = 0
+    faults = sys.modules.get("farm.host.faults")
+    return _FAULT if faults and faults.happened() and status != _INTERRUPTED else status
 
 
 def _leave(status: int) -> NoReturn:
@@ -105,6 +111,16 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
         _later(number)
     else:
         sys.__unraisablehook__(lost)
+
+
+def _broken_thread(lost: threading.ExceptHookArgs) -> None:
+    """Tell of a bug that ended a thread, such as the one that draws the table."""
+    from farm.host.faults import fault  # noqa: PLC0415  (a bug is rare)
+
+    if lost.exc_value is not None:
+        name = lost.thread.name if lost.thread else "a thread"
+        found = fault(lost.exc_value, f"the thread {name}")
+        _write(f"error: {found.message}\n  {found.remedy}\n".encode())
 
 
 def _later(number: int) -> None:

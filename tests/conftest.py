@@ -19,6 +19,7 @@ import pytest
 from seen import remove_caches, remove_what_is_left
 
 from farm.engine.connection import connect
+from farm.host import faults as host_faults
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -48,6 +49,41 @@ class Finished:
 
 
 Farm = Callable[..., Finished]
+
+
+@pytest.fixture(scope="session")
+def _faults_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Have every fault of the farm, in this process and in those it starts, written down here."""
+    directory = tmp_path_factory.mktemp("faults")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARM_FAULTS", str(directory))
+        yield directory
+
+
+@pytest.fixture
+def faults(_faults_directory: Path) -> Iterator[Callable[[], list[str]]]:
+    """Give, to a test that makes faults of the farm, a function that returns and clears them."""
+
+    def take() -> list[str]:
+        found = []
+        for path in sorted(_faults_directory.glob("fault-*.txt")):
+            found.append(path.read_text())
+            path.unlink()
+        host_faults.forget()
+        return found
+
+    yield take
+    take()
+
+
+@pytest.fixture(autouse=True)
+def _no_fault_goes_unseen(_faults_directory: Path) -> Iterator[None]:
+    """Fail a test in which a bug of the farm's came up, whatever else it asserts."""
+    yield
+    texts = [path.read_text() for path in _faults_directory.glob("fault-*.txt")]
+    for path in _faults_directory.glob("fault-*.txt"):
+        path.unlink()
+    assert not texts, "\n".join(texts)
 
 
 def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:

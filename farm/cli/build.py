@@ -49,8 +49,8 @@ def build(
     """Build, audit and smoke-test a project's wheels.
 
     Puts those that passed into dist/ and prints the path of each on stdout. Exit status: 0 all
-    done, 1 a job failed, 2 wrong arguments or project, 3 the surroundings are not fit, 130
-    interrupted.
+    done, 1 a job failed, 2 wrong arguments or project, 3 the surroundings are not fit, 70 a bug of
+    the farm's, 130 interrupted.
     """
     from farm.runs.planner import Selectors, read_request
     from farm.runs.run import Options

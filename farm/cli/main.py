@@ -34,6 +34,10 @@ class _Commands(TyperGroup):
             return super().main(*args, **options)
         except FarmError as error:
             raise SystemExit(_tell(error)) from error
+        except Exception as error:
+            from farm.host.faults import fault
+
+            raise SystemExit(_tell(fault(error, "the command line"))) from error
 
     def invoke(self, ctx: typer.Context) -> NoReturn:  # type: ignore[override]
         raise typer.Exit(int(super().invoke(ctx) or 0))

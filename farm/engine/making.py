@@ -39,7 +39,8 @@ from farm.engine.stock import (
     newest,
 )
 from farm.engine.supply import Supply, at_hand
-from farm.model.errors import SurroundingsError
+from farm.host.faults import fault
+from farm.model.errors import FarmError, SurroundingsError
 from farm.model.events import Emit, Event, ImageProgress, Note, Warned
 
 _SIDE_BY_SIDE = 4
@@ -255,6 +256,11 @@ class Making:
                 raise
             self.emit(Warned(text=f"{name} stays as it is: {error.message}"))
             image = before
+        except Exception as error:
+            if isinstance(error, FarmError):
+                raise
+            self.progress(name, "could not be made", done=True, failed=True)
+            raise fault(error, f"the image {name}") from error
         self.progress(name, "ready", done=True)
         return image
 

@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     JOB_FAILED = 1
     USAGE = 2
     SURROUNDINGS = 3
+    FAULT = 70
+    """A bug of the farm's came up; EX_SOFTWARE of sysexits(3)."""
     INTERRUPTED = 130
 
 
@@ -55,6 +57,13 @@ class SurroundingsError(FarmError):
 
     exit_code = ExitCode.SURROUNDINGS
     cause = Cause.SURROUNDINGS
+
+
+class FaultError(FarmError):
+    """A bug of the farm's: `farm.host.faults` makes these of exceptions that nothing expects."""
+
+    exit_code = ExitCode.FAULT
+    cause = Cause.FAULT
 
 
 class JobError(FarmError):

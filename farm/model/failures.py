@@ -35,6 +35,7 @@ class Cause(StrEnum):
     ROOM = "no space"
     USAGE = "wrong settings or project"
     SURROUNDINGS = "surroundings not fit"
+    FAULT = "fault of the farm"
     OTHER = "other"
 
     @property

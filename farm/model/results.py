@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from farm.model.errors import FaultError
 from farm.model.plan import Command, Job
 from farm.model.secrets import without_secrets
 from farm.model.targets import Mode
 
 INTERRUPTED = "interrupted"
+FAULT = "a fault of the farm"
 """Why jobs did not start, or ended, after Ctrl-C."""
 
 
@@ -104,6 +106,18 @@ def skipped(job: Job, why: str) -> JobResult:
         prepare=without_secrets(job.build.prepare),
         attempts=0,
         reason=why,
+    )
+
+
+def broken(job: Job, error: FaultError, run: str, log: str) -> JobResult:
+    """Return the result of a job of `run` in which a bug of the farm's came up, wherever."""
+    return replace(
+        skipped(job, f"{error.message}. {error.remedy}"),
+        status=Status.FAILED,
+        run=run,
+        log=log,
+        cause=error.cause,
+        exit_code=int(error.exit_code),
     )
 
 

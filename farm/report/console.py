@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from farm.model.errors import SurroundingsError
+from farm.host.faults import fault
+from farm.model.errors import FarmError, SurroundingsError
 from farm.model.events import Event, ImageProgress, JobLine, JobPhase, Note, Phase, Warned
 from farm.report import github
 from farm.report.excerpt import Excerpt, harmless, plain
@@ -100,6 +101,7 @@ class Progress:
         self._jobs: dict[str, _Job] = {}
         self._spoke: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._broken = False
 
     def _can_be_live(self) -> bool:
         console = self._console
@@ -128,10 +130,19 @@ class Progress:
             yield self
 
     def __call__(self, event: Event) -> None:
-        """Take one event, from any thread."""
-        with self._lock:
-            lines = self._take(event)
-        say(self._console, *lines)  # without the lock: the table is drawn under the console's own
+        """Take one event, from any thread; a bug in here costs what is shown, and no job."""
+        if self._broken:
+            return
+        try:
+            with self._lock:
+                lines = self._take(event)
+            say(self._console, *lines)  # without the lock: the table is drawn under the console's
+        except (FarmError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug, whatever it is
+            self._broken = True
+            found = fault(error, "what shows the run, which goes on unseen")
+            self._console.print(f"error: {found.message}\n  {found.remedy}", markup=False)
 
     def _take(self, event: Event) -> list[Text]:
         """Keep what the event says; return what is to be printed."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from farm.engine.containers import Cancelled, Workshop
 from farm.engine.images import Image
+from farm.host.faults import fault
 from farm.model.errors import FarmError
 from farm.model.events import Emit, Note, Warned
 from farm.model.plan import Job
@@ -122,6 +123,7 @@ def _jobs(
         build=runner.build,
         finish=runner.finish,
         skipped=runner.skipped,
+        broken=runner.broken,
         stop=stop,
     )
     schedule = Schedule(
@@ -137,7 +139,13 @@ def _jobs(
         looked = aside.submit(_warn_of_hybrid, order, context, site)
         results, found.interrupted = run_jobs(jobs, work, schedule)
     found.results += results
-    found.warnings += looked.result()
+    try:
+        found.warnings += looked.result()
+    except FarmError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug, which costs these warnings
+        lost = fault(error, "the look for what hybrid builds can't do", context.directory)
+        context.emit(Warned(text=f"{lost.message}. {lost.remedy}"))
 
 
 def _warn_of_hybrid(order: Order, context: Context, site: Site) -> tuple[str, ...]:

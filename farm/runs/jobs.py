@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from farm.engine.containers import Cancelled
+from farm.host.faults import fault
 from farm.model.errors import FarmError, JobError
 from farm.model.events import JobPhase, Phase, Warned
 from farm.model.failures import Cause
 from farm.model.plan import Build, Job
-from farm.model.results import CheckResult, JobResult, Status, WheelFacts, skipped
+from farm.model.results import CheckResult, JobResult, Status, WheelFacts, broken, skipped
 from farm.model.secrets import without_secrets
 from farm.runs.cache import user_cache
 from farm.runs.directory import append_result
@@ -126,6 +127,15 @@ class JobRunner:
         """Return the result of a job that never started, since the run was cancelled."""
         self._say(job, Phase.SKIPPED)
         return skipped(job, self.context.workshop.cancelled)
+
+    def broken(self, job: Job, error: Exception) -> JobResult:
+        """Return the result of a job in which a bug of the farm's came up; it is written down."""
+        found = fault(error, f"the job {job.id}", self.context.directory)
+        log = str(self.context.log_path(job.id))
+        result = broken(job, found, self.context.workshop.run, log)
+        append_result(self.context.directory, result)
+        self._say(job, Phase.FAILED, result.reason, log=log)
+        return result
 
     def _build(self, progress: Progress, log: Log) -> Path:
         """Build as `progress.how` says; that and `attempts` tell of the last attempt."""

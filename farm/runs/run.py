@@ -18,6 +18,7 @@ from farm.engine import images
 from farm.engine.connection import version
 from farm.engine.images import Supply
 from farm.engine.leftovers import enforce_quota, reap
+from farm.host.faults import fault
 from farm.model.errors import ExitCode, FarmError, SurroundingsError
 from farm.model.events import Emit, JobPhase, Note, Phase, Warned
 from farm.model.interrupt import Interrupted
@@ -111,6 +112,11 @@ def execute(
         found.error = error.message
         report()
         raise
+    except Exception as error:
+        lost = fault(error, "the run", directory)
+        found.error = lost.message
+        report()
+        raise lost from error
     return report()
 
 

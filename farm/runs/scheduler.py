@@ -13,14 +13,17 @@ from typing import Any, Generic, TypeVar
 
 from farm.model.interrupt import Interrupted
 from farm.model.plan import Job
-from farm.model.results import INTERRUPTED, JobResult, Status
+from farm.model.results import FAULT, INTERRUPTED, JobResult, Status
 
 Built = TypeVar("Built")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work(Generic[Built]):
-    """What the scheduler calls. None of these raises for a job that fails: that is a result."""
+    """What the scheduler calls. None of these raises for a job that fails: that is a result.
+
+    What they raise all the same is a bug, and costs the one job.
+    """
 
     build: Callable[[Job], Built | JobResult]
     """Compile; return what `finish` wants, or the result where the job has already ended."""
@@ -28,6 +31,8 @@ class Work(Generic[Built]):
     """Audit, check, publish."""
     skipped: Callable[[Job], JobResult]
     """The result of a job that was kept from starting."""
+    broken: Callable[[Job, Exception], JobResult]
+    """The result of a job in which a bug of the farm's came up."""
     stop: Callable[[str], None]
     """Make every call that is under way end soon, for the reason given."""
 
@@ -64,8 +69,8 @@ def run_jobs(
     ):
         try:
             interrupted = run.to_the_end()
-        except BaseException:  # a bug
-            run.stop(INTERRUPTED)
+        except BaseException:  # a bug in here
+            run.stop(FAULT)
             raise
     return run.results(), interrupted
 
@@ -142,12 +147,20 @@ class _Run(Generic[Built]):
         return [build for build in self._builds.values() if not build.done()]
 
     def _first_half(self, job: Job) -> Future[JobResult] | JobResult:
-        if self._stopping.done():
-            return self._work.skipped(job)
-        built = self._work.build(job)
+        try:
+            built = self._work.skipped(job) if self._stopping.done() else self._work.build(job)
+        except Exception as error:  # noqa: BLE001 - a bug, whatever it is
+            return self._ended(self._work.broken(job, error))
         if isinstance(built, JobResult):
             return self._ended(built)
-        return self.finishing.submit(lambda: self._ended(self._work.finish(built)))
+        return self.finishing.submit(self._second_half, job, built)
+
+    def _second_half(self, job: Job, built: Built) -> JobResult:
+        try:
+            result = self._work.finish(built)
+        except Exception as error:  # noqa: BLE001 - a bug, whatever it is
+            result = self._work.broken(job, error)
+        return self._ended(result)
 
     def _ended(self, result: JobResult) -> JobResult:
         if self._schedule.fail_fast and result.status is Status.FAILED:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from farm.model.errors import JobError
+from farm.wheels.errors import is_bug
 
 MAX_MEMBERS = 10_000
 """Members of one archive that are looked at; each takes memory."""
@@ -48,6 +49,8 @@ def received(archive: IO[bytes]) -> Iterator[Iterator[Received]]:
         with tarfile.open(fileobj=archive, mode="r:") as tar:  # a colon: not compressed
             yield _files(tar)
     except _FAULTS as error:
+        if is_bug(error):
+            raise
         raise JobError(
             f"the container handed out no sound tar archive ({type(error).__name__}: {error})"
         ) from error

@@ -24,7 +24,7 @@ from packaging.tags import Tag
 from farm.model.errors import SurroundingsError
 from farm.model.failures import Cause
 from farm.wheels import contents, elf, entries, metadata, record
-from farm.wheels.errors import WheelError
+from farm.wheels.errors import WheelError, is_bug
 
 MAX_TEXT = 16 << 20
 """Bytes of METADATA, WHEEL, RECORD or entry_points.txt, which are read into memory."""
@@ -168,6 +168,8 @@ def _opened(path: Path) -> Iterator[ZipFile]:
         with ZipFile(path) as archive:
             yield archive
     except ZIP_FAULTS as error:
+        if is_bug(error):
+            raise
         said = f"{type(error).__name__}: {error}".removesuffix(": ")
         raise WheelError(path, [f"cannot be read as a zip file ({said})"]) from error
 

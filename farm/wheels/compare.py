@@ -12,7 +12,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from farm.model.verdict import Difference
 from farm.wheels import entries
 from farm.wheels.archive import ZIP_FAULTS
-from farm.wheels.errors import summary
+from farm.wheels.errors import is_bug, summary
 
 _OF_CONTENT = ("file", "content")
 _NOT_THERE = "not there"
@@ -67,6 +67,8 @@ def _members(path: Path) -> tuple[_Members, str]:
                 return {}, summary(faults)
             return {entry.filename: _facts(archive, entry) for entry in archive.infolist()}, ""
     except ZIP_FAULTS as error:
+        if is_bug(error):
+            raise
         return {}, f"can't be read as a zip file ({type(error).__name__}: {error})"
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from farm.model.errors import FarmError
 from farm.model.failures import Cause
+from farm.wheels.errors import is_bug
 
 if TYPE_CHECKING:
     from auditwheel.lddtree import Platform
@@ -112,6 +113,8 @@ def read_elf(root: Path, file: str) -> Elf:
             _require_sane(elf, path.stat().st_size)
             return _read(elf, root, file)
     except (ELFError, ConstructError, AuditwheelError, *_READER_FAULTS) as error:
+        if is_bug(error):
+            raise
         raise ElfError(f"is no sound ELF file ({type(error).__name__}: {error})") from error
 
 
@@ -134,7 +137,11 @@ def initialises(stream: BinaryIO, module: str) -> bool:
         table = _symbols(elf)
         symbols = table.iter_symbols() if table is not None else ()
         return any(s.name in names and s["st_shndx"] != "SHN_UNDEF" for s in symbols)
-    except (ELFError, ConstructError, *_READER_FAULTS):
+    except ElfError:
+        return False
+    except (ELFError, ConstructError, *_READER_FAULTS) as error:
+        if is_bug(error):
+            raise
         return False
 
 
@@ -181,7 +188,7 @@ def _machine(elf: ELFFile) -> str:
 
 
 def _require_sane(elf: ELFFile, size: int) -> None:
-    """Raise ValueError for tables that would be read for ever, or that hide what is needed.
+    """Raise ElfError for tables that would be read for ever, or that hide what is needed.
 
     auditwheel finds symbols and versions by their sections. The loader uses the dynamic
     segment and no section at all, so the two must tell of the same tables.
@@ -189,17 +196,20 @@ def _require_sane(elf: ELFFile, size: int) -> None:
     for section in elf.iter_sections():
         inside = section["sh_offset"] + section["sh_size"] <= size
         if section["sh_type"] not in ("SHT_NOBITS", "SHT_NULL") and not inside:
-            raise ValueError(f"section {section.name!r} reaches beyond the file's end")
+            raise ElfError(
+                f"is no sound ELF file (section {section.name!r} reaches beyond its end)"
+            )
         entries = section["sh_info"] if section["sh_type"] == "SHT_GNU_verneed" else 0
         if entries * _VERNEED_BYTES > section["sh_size"]:
-            raise ValueError("it has more version entries than room for them")
+            raise ElfError("is no sound ELF file (it has more version entries than room for them)")
     places = {"DT_SYMTAB": ".dynsym", "DT_VERNEED": ".gnu.version_r", "DT_VERSYM": ".gnu.version"}
     for tag, value in _dynamic(elf):
         if tag not in places:
             continue
         table = elf.get_section_by_name(places[tag])
         if table is None or table["sh_addr"] != value:
-            raise ValueError(f"no section {places[tag]} for its {tag}: it was stripped or changed")
+            text = f"no section {places[tag]} for its {tag}: it was stripped or changed"
+            raise ElfError(f"is no sound ELF file ({text})")
 
 
 def _dynamic(elf: ELFFile) -> Iterator[tuple[str, int]]:

@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import farm
 from farm.model.errors import JobError
 from farm.model.failures import Cause
 
+_OURS = Path(farm.__file__).parent
+_OF_CODE = (AssertionError, AttributeError, NameError, TypeError)
 SHOWN = 20
 """So many faults are written out; a hostile archive can have thousands."""
 LONGEST = 500
 """Characters of one of them; a name in an archive can have 65,535."""
+
+
+def is_bug(error: BaseException) -> bool:
+    """Tell whether the farm's own code raised `error`, and not a library that was given bytes.
+
+    A library's reader raises nearly anything on what is no good file; the farm's own TypeError is
+    a bug, and no word about the file. What Python itself says of values (a bad offset, bytes that
+    are no UTF-8) is about the file, wherever it is raised.
+    """
+    if not isinstance(error, _OF_CODE):
+        return False
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_OURS)
 
 
 def summary(faults: Sequence[str]) -> str:

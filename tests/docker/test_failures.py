@@ -15,6 +15,7 @@ import pytest
 from conftest import Farm, wait_for
 from relay import Relay
 
+from farm.model.errors import ExitCode
 from farm.model.failures import Cause
 
 pytestmark = pytest.mark.docker
@@ -56,6 +57,21 @@ Workshop.default_limits = lambda _: (3 << 30, 2.0)
 run()
 """
 """The command as if the engine had 3 GiB: two builds have a half each."""
+WITH_A_BUG = """
+from farm.__main__ import run
+from farm.runs import jobs
+
+audit = jobs.audit
+
+def broken(path, target):
+    if "cp313" in path.name:
+        raise TypeError("of a bug")
+    return audit(path, target)
+
+jobs.audit = broken
+run()
+"""
+"""The command with a bug in the audit of one job."""
 DOES_NOT_COMPILE = 'fn main() { let x: u32 = "no number"; }'
 
 
@@ -124,6 +140,30 @@ def test_an_audit_that_refuses_is_one(farm: Farm, warm: Project) -> None:
     source.write_text(text, encoding="utf-8")
     (job,) = farm("build", place, *ONE, "--json").failed(1).json["jobs"]
     assert (job["phase"], job["cause"], job["attempts"]) == ("audit", Cause.AUDIT, 1)
+
+
+def test_a_bug_of_the_farms_costs_the_job_that_it_came_up_in(
+    warm: Project, tmp_path: Path, faults: Callable[[], list[str]]
+) -> None:
+    place = warm("tiny")
+    two = ("--arch", "native", "--py", "3.13", "--py", "3.14", "--no-smoke")
+    ended = subprocess.run(
+        [sys.executable, "-c", WITH_A_BUG, "build", str(place), *two, "--json"],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == ExitCode.FAULT, ended.stderr
+    first, second = json.loads(ended.stdout)["jobs"]
+    assert (first["status"], first["cause"], first["exit_code"]) == ("failed", Cause.FAULT, 70)
+    assert "TypeError: of a bug" in first["reason"]
+    assert "please report it" in first["reason"]
+    assert second["status"] == "built"
+    assert [path.name.split("-")[2] for path in (place / "dist").iterdir()] == ["cp314"]
+    assert "interrupted" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(faults()) == 1
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from farm.engine.bake import Cached, Order, Root, UnavailableError
 from farm.engine.lost import Lost
 from farm.engine.resolve import Package
 from farm.engine.stock import Book
-from farm.model.errors import SurroundingsError
+from farm.model.errors import FaultError, SurroundingsError
 from farm.model.events import Event, ImageProgress, Warned
 
 PATIENCE = 10
@@ -249,6 +249,24 @@ def test_an_image_that_can_not_be_made_costs_only_what_is_made_from_it(world: Wo
     told = [e for e in world.events if isinstance(e, ImageProgress) and e.done]
     assert [e.image for e in told if e.failed] == ["python-aarch64"]
     assert [e.image for e in told if e.text == "could not be made"] == ["python-aarch64"]
+
+
+def test_a_bug_in_one_image_costs_what_is_made_from_it(
+    world: World, faults: Callable[[], list[str]]
+) -> None:
+    def before(name: str) -> None:
+        if name == "python-aarch64":
+            raise TypeError("of a bug")
+
+    world.before = before
+    with world.supply(*NAMES) as supply:
+        assert supply["builder-x86_64"].name == "builder-x86_64"
+        for name in ("builder-aarch64", "check-aarch64"):
+            with pytest.raises(
+                FaultError, match="in the image python-aarch64: TypeError: of a bug"
+            ):
+                supply[name]
+    assert len(faults()) == 1
 
 
 def test_what_is_not_begun_when_the_run_ends_is_not_made(world: World) -> None:

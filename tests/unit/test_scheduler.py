@@ -42,6 +42,9 @@ class FakeEngine:
         self.built: list[str] = []
         self.stopped = threading.Event()
         self.why = ""
+        self.tells = False
+        """Whether a bug in a job is told as its result."""
+        self.bugs: list[str] = []
 
     def build(self, job: Job) -> Job | JobResult:
         self.built.append(job.id)
@@ -56,8 +59,15 @@ class FakeEngine:
             build=build or self.build,
             finish=finish,
             skipped=lambda job: result(job, Status.SKIPPED),
+            broken=self.broken,
             stop=self.stop,
         )
+
+    def broken(self, job: Job, error: Exception) -> JobResult:
+        if not self.tells:
+            raise error  # or a test's own assertion would be a result
+        self.bugs.append(str(error))
+        return result(job, Status.FAILED)
 
     def stop(self, why: str) -> None:
         self.why = why
@@ -164,12 +174,34 @@ def test_an_interrupt_keeps_what_is_finished_and_cancels_the_rest(
     assert [r.status for r in results] == [Status.BUILT, Status.CANCELLED, Status.SKIPPED]
 
 
-def test_a_bug_propagates() -> None:
+def test_a_bug_in_one_job_costs_that_job() -> None:
+    def build(job: Job) -> Job | JobResult:
+        if job is JOBS[0]:
+            raise ZeroDivisionError("in a build")
+        return job
+
+    def finish(job: Job) -> JobResult:
+        if job is JOBS[1]:
+            raise KeyError("after a build")
+        return result(job)
+
+    engine = FakeEngine()
+    engine.tells = True
+    results, interrupted = run_jobs(JOBS, engine.work(build, finish), Schedule())
+    assert [r.status for r in results] == [Status.FAILED, Status.FAILED, Status.BUILT]
+    assert engine.bugs == ["in a build", "'after a build'"]
+    assert not interrupted
+    assert engine.why == ""
+
+
+def test_a_bug_of_the_scheduling_stops_what_runs_and_is_no_interrupt() -> None:
     def build(job: Job) -> Job | JobResult:
         raise ZeroDivisionError(job.id)
 
+    engine = FakeEngine()
     with pytest.raises(ZeroDivisionError):
-        run_jobs(JOBS, FakeEngine().work(build=build), Schedule())
+        run_jobs(JOBS, engine.work(build=build), Schedule())
+    assert engine.why == "a fault of the farm"
 
 
 def test_as_many_builds_at_once_as_are_allowed() -> None:
