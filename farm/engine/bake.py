@@ -213,16 +213,22 @@ class Root:
                 "mmdebstrap is missing, which makes the first image's root", _FIX
             )
         with scratch() as directory:
+            signed = ""
             if archive.keyring:
                 armored = archive.keyring.startswith(b"-----BEGIN")
                 keyring = directory / f"keyring.{'asc' if armored else 'gpg'}"
                 keyring.write_bytes(archive.keyring)
-                argv.append(f"--keyring={keyring}")
+                signed = f"[signed-by={keyring}] "
+                argv.append('--aptopt=APT::Sandbox::User "root"')  # another can't read the keys
             argv += [suite.name, target]
             if archive.mirror:
                 pockets = {p: archive.security for p in suite.pockets if p.endswith("-security")}
-                argv.append(f"deb {archive.mirror} {suite.name} main")
-                argv += [f"deb {pockets.get(p) or archive.mirror} {p} main" for p in suite.pockets]
+                addresses = {
+                    p: pockets.get(p) or archive.mirror for p in (suite.name, *suite.pockets)
+                }
+                argv += [
+                    f"deb {signed}{address} {name} main" for name, address in addresses.items()
+                ]
             done = subprocess.run(
                 argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
             )

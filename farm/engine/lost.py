@@ -31,9 +31,12 @@ class Why(StrEnum):
 _SIGNS = (
     (
         Why.FORGED,
-        r"BADSIG|[Bb]ad signature|Malformed message|BAD signature|NODATA|Clearsigned file",
+        (
+            r"BADSIG|[Bb]ad signature|BAD signature|Malformed message|NODATA|Clearsigned file"
+            r"|has been manipulated"
+        ),
     ),
-    (Why.UNSIGNED, r"NO_PUBKEY|EXPKEYSIG|KEYEXPIRED|is not signed|[Mm]issing key|sqv returned"),
+    (Why.UNSIGNED, r"NO_PUBKEY|EXPKEYSIG|KEYEXPIRED|[Mm]issing key|sqv returned"),
     (Why.CLOCK, r"is not valid yet"),
     (Why.EXPIRED, r"is expired|has expired"),
     (Why.BROKEN, r"Hash Sum mismatch|unexpected size|sync in progress|Undetermined Error"),
@@ -42,11 +45,12 @@ _SIGNS = (
     (
         Why.NETWORK,
         (
-            r"[Cc]ould not (?:resolve|connect)|[Tt]imed? ?out|[Cc]onnection (?:reset|refused)"
-            r"|[Cc]onnection failed|[Cc]annot initiate|unreachable|[Ee]rror reading from server"
+            r"[Cc]ould not (?:resolve|connect)|[Uu]nable to connect|[Tt]imed? ?out"
+            r"|[Cc]onnection (?:reset|refused|failed)|[Cc]annot initiate|unreachable|[Ee]rror reading from server"
             r"|[Cc]ertificate|handshake|[Tt]emporary failure|[Rr]emote end closed|Proxy|SSL|TLS"
         ),
     ),
+    (Why.UNSIGNED, r"is not signed"),  # also said of what could not be fetched
     (Why.DISAGREE, r"Depends: |held broken packages|[Uu]nable to (?:satisfy|correct|locate)"),
 )
 """The gravest first: apt says several things of one fault."""
@@ -92,9 +96,11 @@ class Lost:
     @property
     def text(self) -> str:
         """One sentence that names what disagrees or is not there."""
-        return f"{self.way}: {self._reason()}"
+        return f"{self.way}: {self.reason}"
 
-    def _reason(self) -> str:
+    @property
+    def reason(self) -> str:
+        """The sentence without the way."""
         if self.too_old:
             name, version, wanted = self.too_old[0]
             return (
@@ -107,6 +113,15 @@ class Lost:
         if self.versions:
             return _disagreement(self.versions) or f"{Why.DISAGREE}: {_cut(self.words)}"
         return f"{self.why}: {_cut(self.words)}"
+
+
+def texts(lost: Iterable[Lost]) -> list[str]:
+    """Return the text of each, but of those that say of a suite what one before them says."""
+    first: dict[tuple[str, str], str] = {}
+    for each in lost:
+        suite, *_ = each.way.split()
+        first.setdefault((suite, each.reason), each.text)
+    return list(first.values())
 
 
 def kind_of(words: Iterable[str]) -> Why:

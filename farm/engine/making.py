@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from farm.bases.archive import Archive
 from farm.bases.recipes import SEED, Recipe, digest, inputs_hash, with_parents
 from farm.engine.bake import Order, Oven, Root, UnavailableError
-from farm.engine.lost import Lost, Why, remedy
+from farm.engine.lost import Lost, Why, remedy, texts
 from farm.engine.resolve import Had, Question, Resolved, recall, remember
 from farm.engine.stock import (
     INPUTS,
@@ -149,9 +149,9 @@ class Making:
             self._coming[SEED] = at_hand(image)
             self.progress(SEED, "ready", done=True)
             return
-        texts = "\n".join(each.text for each in lost)
+        reasons = "\n".join(texts(lost))
         raise SurroundingsError(
-            f"no suite to make the first image of can be had:\n{texts}", remedy(lost)
+            f"no suite to make the first image of can be had:\n{reasons}", remedy(lost)
         )
 
     def _seed_of(self, recipe: Recipe, root: Root) -> Image:
@@ -347,7 +347,7 @@ def _interpreters_told(recipe: Recipe, resolved: Resolved) -> dict[str, str]:
     if not slots:
         return {}
     lost = {s: resolved.lost[recipe.name, s] for s in slots if not resolved.has(recipe.name, s)}
-    gaps = {slot: "; ".join(each.text for each in reasons) for slot, reasons in lost.items()}
+    gaps = {slot: "; ".join(texts(reasons)) for slot, reasons in lost.items()}
     return {
         INTERPRETERS: " ".join(slot for slot in slots if slot not in lost),
         LEFT_OUT: "; ".join(f"{slot} ({text})" for slot, text in gaps.items()),
@@ -371,8 +371,7 @@ def _refuse_forged(resolved: Resolved) -> None:
     """Raise SurroundingsError where something was not what Debian signed, other ways or not."""
     lost = (each for reasons in resolved.lost.values() for each in reasons)
     if forged := [each for each in lost if each.why is Why.FORGED]:
-        texts = dict.fromkeys(each.text for each in forged)
-        raise SurroundingsError("\n".join(texts), remedy(forged))
+        raise SurroundingsError("\n".join(texts(forged)), remedy(forged))
 
 
 def _refuse_lost(rest: Iterable[Recipe], resolved: Resolved) -> None:
@@ -386,7 +385,7 @@ def _refuse_lost(rest: Iterable[Recipe], resolved: Resolved) -> None:
             if not need.optional or whole:
                 reasons = resolved.lost.get((recipe.name, need.slot), ())
                 text = (
-                    "\n".join(f"  {each.text}" for each in reasons) or "  no suite is left to ask"
+                    "\n".join(f"  {each}" for each in texts(reasons)) or "  no suite is left to ask"
                 )
                 faults.setdefault(text, []).append(f"{recipe.name}/{need.slot}")
                 lost += reasons

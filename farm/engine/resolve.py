@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from farm.bases.archive import Archive
 from farm.bases.debian import Selection
 from farm.bases.recipes import Need, Recipe
-from farm.engine.lost import Lost
+from farm.engine.lost import Lost, texts
 
 _TOOLCHAIN = "toolchain"
 """The slot that an archive's wishes about the compiler are for."""
@@ -89,7 +89,7 @@ class Resolved:
         place = (image, slot)
         if place not in self.had or not self.lost.get(place):
             return ""
-        reasons = "; ".join(lost.text for lost in self.lost[place])
+        reasons = "; ".join(texts(self.lost[place]))
         way = f"{self.had[place].way} as before" if place in self.kept else self.had[place].way
         return f"{way}, since {reasons}"
 

@@ -18,7 +18,7 @@ from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Note
 
 _PACKAGE, _SUITE = "docker-buildx", "trixie"
-_PROGRAM = Path("usr/libexec/docker/cli-plugins/docker-buildx")
+_PLUGINS = Path("usr/libexec/docker/cli-plugins")
 _QUICK, _LONG = 30.0, 900.0
 
 
@@ -34,9 +34,13 @@ def home() -> Path:
     return Path(config) / "cli-plugins" / "docker-buildx"
 
 
-def extract_command(root: str) -> tuple[str, ...]:
-    """Return the argv that fetches and unpacks the package into the directory `root`."""
-    return ("mmdebstrap", "--quiet", "--variant=extract", f"--include={_PACKAGE}", _SUITE, root)
+def extract_command(root: str, package: str = _PACKAGE) -> tuple[str, ...]:
+    """Return the argv that fetches and unpacks `package` into the directory `root`.
+
+    Nothing is run in there and nothing of another user's is made, so it takes no root.
+    """
+    options = ("--quiet", "--mode=chrootless", "--variant=extract")
+    return ("mmdebstrap", *options, f"--include={package}", _SUITE, root)
 
 
 def manual_commands() -> tuple[str, ...]:
@@ -44,7 +48,7 @@ def manual_commands() -> tuple[str, ...]:
     scratch = "/tmp/docker-buildx"  # noqa: S108 - a suggestion; the farm's own is mkdtemp's
     return (
         " ".join(extract_command(scratch)),
-        f"install -D -m 755 {scratch}/{_PROGRAM} {home()}",
+        f"install -D -m 755 {scratch}/{_PLUGINS}/{_PACKAGE} {home()}",
     )
 
 
@@ -55,15 +59,7 @@ def install(*, ledger: Ledger, emit: Emit) -> None:
     """
     target = home()
     emit(Note(text=f"fetching {_PACKAGE} out of Debian {_SUITE} into {target}"))
-    with tempfile.TemporaryDirectory(prefix="farm-") as scratch:
-        root = Path(scratch) / "root"
-        done = commands.run(extract_command(str(root)), deadline=_LONG)
-        if done.code != 0:
-            raise SurroundingsError(
-                f"mmdebstrap could not fetch {_PACKAGE}: {done.error.strip()[-300:]}",
-                f"See more with: {manual_commands()[0]}",
-            )
-        content = (root / _PROGRAM).read_bytes()
+    content = unpack(_PACKAGE)
     ledger.add(Written(path=str(target), sha256=hashlib.sha256(content).hexdigest()))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".docker-buildx-")
@@ -77,6 +73,22 @@ def install(*, ledger: Ledger, emit: Emit) -> None:
             f"{target} was put there and `docker buildx version` still fails",
             "Run it by hand to see why.",
         )
+
+
+def unpack(package: str) -> bytes:
+    """Return the plugin of Docker's client that a package of Debian's holds, of the same name.
+
+    Raises SurroundingsError with mmdebstrap's own words.
+    """
+    with tempfile.TemporaryDirectory(prefix="farm-") as scratch:
+        root = Path(scratch) / "root"
+        done = commands.run(extract_command(str(root), package), deadline=_LONG)
+        if done.code != 0:
+            raise SurroundingsError(
+                f"mmdebstrap could not fetch {package}: {done.error.strip()[-300:]}",
+                f"See more with: {' '.join(extract_command('/tmp/root', package))}",  # noqa: S108
+            )
+        return (root / _PLUGINS / package).read_bytes()
 
 
 def remove(written: Written, *, emit: Emit) -> None:

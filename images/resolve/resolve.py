@@ -58,8 +58,12 @@ SYNC = re.compile(r"Hash Sum mismatch|unexpected size|sync in progress")
 """What apt says of a mirror that changes while it is read."""
 A_FEW_AT_A_TIME = Semaphore(4)
 """Some mirrors are slow to answer crowds."""
+LATER = re.compile(r"Failed to fetch (?P<uri>\S+)\s+(?:429|503) ")
+"""What apt says of a server that asks to come again later, which apt itself does not do for 429."""
 LOOKS = 3
-"""How often the lists of a mirror that changes meanwhile are read."""
+"""How often the lists of a mirror are read that changes meanwhile, or asks to come again."""
+LONGEST = 60.0
+"""Seconds that a server is waited for at most, each time."""
 
 
 class LostError(Exception):
@@ -158,22 +162,24 @@ class PrivateApt:
         done = self._call("apt-get", "-q", *words)
         if done.returncode:
             lines = done.stderr.splitlines()
-            told = [line for line in lines if line.startswith(("E:", "W:", "  "))] or lines
-            raise LostError([line.strip() for line in told][:6])
+            lines = [line.strip() for line in lines if "/dev/null" not in line]  # its configuration
+            raise LostError([line for line in lines if line.startswith(("E:", "W:"))][:6] or lines)
         return done.stdout
 
     def update(self, suites: list[str], *, old: bool) -> None:
-        """Fetch the package lists of `suites`, again where a mirror changes meanwhile."""
+        """Fetch the package lists of `suites`, again where that is worth it."""
         text = self.sources.lines(suites, old=old)
         (self.root / "etc/apt/sources.list").write_text(text)
         for look in range(1, LOOKS + 1):
             try:
                 output = self.run("update")
             except LostError as fault:
-                if look == LOOKS or not SYNC.search(str(fault)):
+                later, changes = LATER.search(str(fault)), SYNC.search(str(fault))
+                if look == LOOKS or not (later or changes):
                     raise
-                say(f"{suites[0]} changes while it is read; reading it again")
-                time.sleep(look)
+                why = "changes while it is read" if changes else "is asked for too often"
+                say(f"{suites[0]} {why}; reading it again")
+                time.sleep(retry_after(later["uri"]) if later else look)
             else:
                 break
         for found in FETCHED.finditer(output):
@@ -244,6 +250,18 @@ def resolve_selection(
     if missing:
         raise LostError([], missing=missing)
     return sorted(closure, key=lambda package: (package["name"], package["arch"]))
+
+
+def retry_after(uri: str) -> float:
+    """Return how many seconds a server asks to stay away (RFC 9110, 10.2.3), within bounds."""
+    try:
+        urlopen(Request(uri), timeout=30).close()  # noqa: S310
+    except HTTPError as error:
+        asked = error.headers.get("Retry-After", "")
+        return min(float(asked) if asked.isdecimal() else LOOKS, LONGEST)
+    except OSError:
+        return LOOKS
+    return 0
 
 
 def older(closure: list[dict[str, object]], at_least: dict[str, str]) -> Iterator[list[str]]:
