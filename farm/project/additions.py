@@ -1,0 +1,220 @@
+"""What is sent besides what git lists: files that manifests name, that maturin packs, or by hand.
+
+What builds and tools make never is, whatever names it. Nor is what git ignores and whose name
+begins with a dot, unless that name is written out: such files hold secrets more often than code.
+Where a wheel differs for that from the one that maturin makes in the same tree, a line says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from farm.model.errors import UsageError
+from farm.project import git, named
+from farm.project.closure import Pruner, walk
+from farm.project.inspect import Project
+from farm.project.packed import Packing
+
+_SHOWN = 5
+"""Files that one line names."""
+_MOST_LINKS = 40
+"""As many as the kernel follows."""
+_SILENT = frozenset({"__pycache__", ".DS_Store"})
+_COMMAND = "source.include in [tool.farm]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """What git, or without it the closure of path dependencies, says of a project's files."""
+
+    files: frozenset[Path]
+    top: Path | None
+    """The git top level, None where git was not asked."""
+    ignored: tuple[Path, ...] = ()
+    """Files that git ignores, and directories of which it ignores all."""
+
+
+@dataclass(kw_only=True)
+class Additions:
+    """What goes in as well."""
+
+    files: set[Path] = field(default_factory=set)
+    packed: set[Path] = field(default_factory=set)
+    """What maturin packs of these and of the tree, beyond its packages."""
+    lines: list[str] = field(default_factory=list)
+
+
+class _Chooser:
+    """Collects additions, and what is left out with its reason."""
+
+    def __init__(self, project: Project, tree: Tree, excluded: Callable[[Path], bool]) -> None:
+        self.project, self.tree, self.excluded = project, tree, excluded
+        self.pruner = Pruner(project)
+        self.found = Additions()
+
+    def made(self, path: Path) -> bool:
+        """Tell whether a build or a tool made the file `path` or a directory that it lies in."""
+        return self.pruner.made(path, self.tree.top)
+
+    def hidden(self, path: Path) -> bool:
+        """Tell whether a part of `path` below the project begins with a dot."""
+        below = os.path.relpath(path, self.project.root).split("/")
+        return any(part.startswith(".") and part != ".." for part in below)
+
+    def tell(self, what: str, paths: Iterable[Path], why: str) -> None:
+        """Say `what` of `paths`, if any."""
+        names = [shown(path, self.project.root) for path in sorted(set(paths))]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            self.found.lines.append(f"{what} {', '.join(names[:_SHOWN])}{more}: {why}")
+
+
+def shown(path: Path, root: Path) -> str:
+    """Return `path` below `root` as text that can be printed, whatever bytes it has."""
+    text = os.path.relpath(path, root)
+    return os.fsencode(text).decode(errors="backslashreplace")
+
+
+def find(
+    project: Project,
+    packing: Packing,
+    tree: Tree,
+    *,
+    include: Iterable[str],
+    excluded: Callable[[Path], bool],
+) -> Additions:
+    """Return what goes in of `project` besides the files of `tree`.
+
+    `include` is the setting; what `excluded` is true for is not looked at. Raises UsageError where
+    git fails, or `include` holds what is no pattern.
+    """
+    chooser = _Chooser(project, tree, excluded)
+    _by_hand(chooser, include)
+    _named(chooser, packing)
+    _of_packages(chooser, packing)
+    return chooser.found
+
+
+def _by_hand(chooser: _Chooser, include: Iterable[str]) -> None:
+    try:
+        spec = GitIgnoreSpec.from_lines(include)
+    except ValueError as error:
+        raise UsageError(
+            f"source.include holds no pattern: {error}", "Write it as in .gitignore."
+        ) from None
+    project, tree = chooser.project, chooser.tree
+    _by_spec(chooser, spec, [project.root, tree.top or project.root], hidden=True)
+    for crate in project.crates:
+        patterns = crate.table.table("package").data.get("include")
+        if isinstance(patterns, list):
+            words = (word for word in patterns if isinstance(word, str))
+            _by_spec(chooser, GitIgnoreSpec.from_lines(words), [crate.directory], hidden=False)
+
+
+def _by_spec(chooser: _Chooser, spec: GitIgnoreSpec, places: list[Path], *, hidden: bool) -> None:
+    if not len(spec):
+        return
+    for path in _ignored_files(chooser, places):
+        wanted = any(
+            spec.match_file(path.relative_to(place).as_posix())
+            for place in places
+            if path.is_relative_to(place)
+        )
+        if wanted and not chooser.excluded(path) and (hidden or not chooser.hidden(path)):
+            chooser.found.files |= reached(path, chooser.tree.top)
+
+
+def _ignored_files(chooser: _Chooser, places: list[Path]) -> Iterator[Path]:
+    """Yield what git ignores in `places`, without what builds and tools made."""
+    for path in chooser.tree.ignored:
+        if chooser.made(path / "x"):
+            continue
+        if not path.is_dir() or path.is_symlink():
+            if not chooser.made(path):
+                yield path
+        elif any(path.is_relative_to(p) or p.is_relative_to(path) for p in places):
+            yield from walk(path, chooser.pruner, set())
+
+
+def _named(chooser: _Chooser, packing: Packing) -> None:
+    made, hidden, found = [], [], chooser.found
+    for each in named.files(chooser.project, packing, chooser.pruner.directory):
+        path = each.path
+        if chooser.excluded(path):
+            continue
+        way = reached(path, chooser.tree.top)
+        missing = way - chooser.tree.files - found.files
+        if any(chooser.made(p) for p in missing):
+            made += [path] if path.name not in _SILENT and path.suffix != ".pyc" else []
+        elif missing and not each.literally and chooser.hidden(path):
+            hidden.append(path)
+        else:
+            found.files |= missing
+            found.packed |= {path, *way} if each.packed else set()
+    chooser.tell("left out:", made, "builds and tools make such files, though a manifest names it")
+    chooser.tell("left out:", hidden, f"git ignores it, and its name begins with a dot: {_COMMAND}")
+
+
+def _of_packages(chooser: _Chooser, packing: Packing) -> None:
+    """Add what maturin packs of the packages that lie on the disk, ignored or not."""
+    project, found = chooser.project, chooser.found
+    unpacked = _unpacked(project, packing)
+    there = set(packing.package_files(chooser.pruner.directory))
+    sent = chooser.tree.files | found.files
+    strange = {p for p in there & sent & unpacked if not packing.drops(p)}
+    absent = {
+        p for p in there - sent - unpacked if not packing.drops(p) and not chooser.excluded(p)
+    }
+    made = {p for p in absent if chooser.made(p) or p.is_dir()}
+    hidden = {p for p in absent - made if chooser.hidden(p) and p.name != ".ignore"}
+    added = absent - made - hidden
+    found.files |= added
+    silent = {p for p in made if p.name in _SILENT or p.suffix == ".pyc" or _is_link_to_dir(p)}
+    chooser.tell("git ignores", added, "it goes into the wheel all the same, as maturin has it")
+    chooser.tell(
+        "git ignores", strange, "it goes into the wheel, and maturin in the same tree leaves it out"
+    )
+    chooser.tell(
+        "left out of the wheel:",
+        made - silent,
+        "builds and tools make such files; maturin packs it",
+    )
+    chooser.tell(
+        "left out of the wheel:",
+        hidden,
+        f"git ignores it, and its name begins with a dot; maturin packs it: {_COMMAND}",
+    )
+
+
+def _is_link_to_dir(path: Path) -> bool:
+    return path.is_symlink() and path.is_dir()
+
+
+def _unpacked(project: Project, packing: Packing) -> set[Path]:
+    """Return what of the packages maturin leaves out since a .gitignore names it."""
+    if not packing.packages or not (project.root / ".git").exists():
+        return set()
+    try:
+        found = git.ignored_below(project.root, packing.packages)
+    except (git.GitFailedError, FileNotFoundError):
+        return set()
+    return {project.root / path for path in found}
+
+
+def reached(path: Path, top: Path | None) -> set[Path]:
+    """Return the links on the way to `path`, and what they lead to; below `top` only."""
+    links: set[Path] = set()
+    for _ in range(_MOST_LINKS):
+        link = next((p for p in (*reversed(path.parents), path) if p.is_symlink()), None)
+        if link is None:
+            break
+        links.add(link)
+        path = Path(os.path.normpath(link.parent / link.readlink())) / path.relative_to(link)
+    if not links:
+        return {path}
+    return {p for p in (*links, path) if top is None or p.is_relative_to(top)}
