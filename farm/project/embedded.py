@@ -18,20 +18,24 @@ from farm.project.rust_text import read_rust
 # What is open-ended is bounded: a text could take time by the square else.
 _STRING = r'(?:r(?P<{0}h>\#{{0,9}})"(?P<{0}r>.{{1,999}}?)"(?P={0}h)|"(?P<{0}s>[^"\\]{{1,999}})")'
 _MANIFEST = r'env!\s{0,99}\(\s{0,99}"CARGO_MANIFEST_DIR"\s{0,99},?\s{0,99}\)'
-_READS = re.compile(
-    r"\b(?P<macro>include(?:_str|_bytes|_dir)?)\s{0,99}!\s{0,99}[(\[{]\s{0,99}(?:"
+_MACRO = re.compile(
+    r"include(?P<directory>_dir)?(?:_[a-z_]{1,30})?\s{0,99}!\s{0,99}[(\[{]\s{0,99}(?:"
     + _STRING.format("a")
     + r"|concat!\s{0,99}[(\[{]\s{0,99}(?P<base>"
     + _MANIFEST
     + r"\s{0,99},\s{0,99})?"
     + _STRING.format("b")
-    + r"\s{0,99},?\s{0,99}[)\]}])\s{0,99},?\s{0,99}[)\]}]"
-    r"|\#\s{0,99}\[\s{0,99}(?P<attribute>path|folder)\s{0,99}=\s{0,99}"
-    + _STRING.format("c")
+    + r"\s{0,99},?\s{0,99}[)\]}])\s{0,99},?\s{0,99}[)\]}]",
+    re.DOTALL,
+)
+_ATTRIBUTE = re.compile(
+    r"#\s{0,99}\[\s{0,99}(?:path|(?P<folder>folder))\s{0,99}=\s{0,99}"
+    + _STRING.format("a")
     + r"\s{0,99}\]",
     re.DOTALL,
 )
-_SIGNS = (b"include", b"path =", b"path=", b"folder")
+_SIGNS = ((b"include", _MACRO), (b"#[path", _ATTRIBUTE), (b"#[folder", _ATTRIBUTE))
+"""What a source has at least that holds any of these."""
 _VARIABLE = "$CARGO_MANIFEST_DIR/"
 
 
@@ -66,21 +70,24 @@ class Scan:
 
 
 def reads(data: bytes) -> tuple[Read, ...]:
-    """Return the paths that the Rust source `data` names."""
-    if not any(sign in data for sign in _SIGNS):
+    """Return the paths that the Rust source `data` names, also those in its comments."""
+    forms = dict.fromkeys(form for sign, form in _SIGNS if sign in data)
+    if not forms:
         return ()
-    text = data.decode(errors="replace")
-    if not _READS.search(text):
-        return ()
-    return tuple(map(_read, _READS.finditer(read_rust(text).code)))
+    return _reads(data.decode(errors="replace"), forms)
+
+
+def _reads(text: str, forms: Iterable[re.Pattern[str]]) -> tuple[Read, ...]:
+    return tuple(_read(found) for form in forms for found in form.finditer(text))
 
 
 def _read(found: re.Match[str]) -> Read:
-    written = next(filter(None, map(found.group, ("ar", "as", "br", "bs", "cr", "cs"))))
-    of_crate = found["base"] or found["macro"] == "include_dir" or found["attribute"] == "folder"
+    groups = found.groupdict()
+    written = next(filter(None, (groups.get(key) for key in ("ar", "as", "br", "bs"))))
+    of_crate = any(groups.get(key) for key in ("base", "directory", "folder"))
     if of_crate:
         written = written.removeprefix(_VARIABLE).lstrip("/")
-    return Read(written=written, of_crate=bool(of_crate))
+    return Read(written=written, of_crate=of_crate)
 
 
 def modules(tree: Tree, crates: Sequence[Path]) -> list[Path]:
@@ -101,12 +108,18 @@ def warnings(
     told: set[Path] = set()
     for file, names in sources:
         for path in _paths(file, names, scan.crates):
-            if path not in told and scan.absent(path):
+            if path not in told and scan.absent(path) and path in _in_code(file, scan.crates):
                 told.add(path)
                 yield _line(scan, f"{shown(file, scan.root)} reads {shown(path, scan.root)}", path)
     for path in modules:
         if path not in told and not scan.is_made(path) and scan.absent(path):
             yield _line(scan, f"git ignores {shown(path, scan.root)}", path)
+
+
+def _in_code(file: Path, crates: Sequence[Path]) -> list[Path]:
+    """Return the paths that `file` names outside of comments."""
+    text = read_rust(file.read_text(errors="replace")).code
+    return list(_paths(file, _reads(text, (_MACRO, _ATTRIBUTE)), crates))
 
 
 def _paths(file: Path, names: Iterable[Read], crates: Sequence[Path]) -> Iterator[Path]:

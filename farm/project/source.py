@@ -121,7 +121,7 @@ def collect(project: Project, exclude: Iterable[str] = (), include: Iterable[str
     files, lines = _files(
         root,
         wanted,
-        is_packed=lambda path: path in added.packed or packing.holds(path),
+        is_packed=lambda path: packing.holds(path) or path in added.packed,
         is_made=lambda path: pruner.made(path, tree.top),
     )
     lines += [*_unlisted(tree.top, needed - tree.files), *added.lines]
@@ -242,6 +242,8 @@ def _common_root(project: Project, top: Path | None, paths: Iterable[Path]) -> P
 def _without_link_parents(files: list[SourceFile]) -> tuple[SourceFile, ...]:
     """Drop what git still tracks below a directory that has become a link."""
     linked = {PurePosixPath(file.path) for file in files if file.link is not None}
+    if not linked:
+        return tuple(files)
     return tuple(f for f in files if linked.isdisjoint(PurePosixPath(f.path).parents))
 
 
@@ -274,7 +276,7 @@ def _file(path: Path, root: Path) -> SourceFile | None:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    relative = PurePosixPath(path.relative_to(root)).as_posix()
+    relative = str(path).removeprefix(f"{root}/")
     if stat.S_ISLNK(status.st_mode):
         link = _link(path, root) or ""
         return SourceFile(path=relative, origin=path, mode=0o777, size=0, link=link)
