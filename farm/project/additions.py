@@ -25,7 +25,13 @@ _SHOWN = 5
 _MOST_LINKS = 40
 """As many as the kernel follows."""
 _SILENT = frozenset({"__pycache__", ".DS_Store"})
-_COMMAND = "source.include in [tool.farm]"
+_RULES = ".ignore"
+"""Its patterns count for maturin with and without git."""
+_MADE = "builds and tools make such files"
+_HIDDEN = (
+    "git ignores it and its name begins with a dot: name it in source.include in [tool.farm] if"
+    " it is no secret and the wheel needs it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,8 @@ class _Chooser:
         self.project, self.tree, self.excluded = project, tree, excluded
         self.pruner = Pruner(project)
         self.found = Additions()
+        self.included: set[Path] = set()
+        """What manifests name, by that very path, for the wheel."""
 
     def made(self, path: Path) -> bool:
         """Tell whether a build or a tool made the file `path` or a directory that it lies in."""
@@ -150,49 +158,55 @@ def _named(chooser: _Chooser, packing: Packing) -> None:
         way = reached(path, chooser.tree.top)
         missing = way - chooser.tree.files - found.files
         if any(chooser.made(p) for p in missing):
-            made += [path] if path.name not in _SILENT and path.suffix != ".pyc" else []
+            made += [path] if _matters(path) else []
         elif missing and not each.literally and chooser.hidden(path):
             hidden.append(path)
         else:
             found.files |= missing
-            found.packed |= {path, *way} if each.packed else set()
-    chooser.tell("left out:", made, "builds and tools make such files, though a manifest names it")
-    chooser.tell("left out:", hidden, f"git ignores it, and its name begins with a dot: {_COMMAND}")
+            if each.packed:
+                found.packed |= {path, *way}
+                chooser.included.add(path)
+    chooser.tell("left out:", made, f"{_MADE}, though a manifest names it")
+    chooser.tell("left out:", hidden, f"a manifest's pattern fits it, but {_HIDDEN}")
 
 
 def _of_packages(chooser: _Chooser, packing: Packing) -> None:
     """Add what maturin packs of the packages that lie on the disk, ignored or not."""
-    project, found = chooser.project, chooser.found
-    unpacked = _unpacked(project, packing)
+    found, kept = chooser.found, _unpacked(chooser.project, packing)
     there = set(packing.package_files(chooser.pruner.directory))
+    rules = {p for p in (*there, *_rules_above(chooser.project, packing)) if p.name == _RULES}
+    found.files |= rules - chooser.tree.files
     sent = chooser.tree.files | found.files
-    strange = {p for p in there & sent & unpacked if not packing.drops(p)}
-    absent = {
-        p for p in there - sent - unpacked if not packing.drops(p) and not chooser.excluded(p)
-    }
+    absent = {p for p in there - sent - kept if not packing.drops(p) and not chooser.excluded(p)}
     made = {p for p in absent if chooser.made(p) or p.is_dir()}
-    hidden = {p for p in absent - made if chooser.hidden(p) and p.name != ".ignore"}
+    hidden = {p for p in absent - made if chooser.hidden(p)}
     added = absent - made - hidden
     found.files |= added
-    silent = {p for p in made if p.name in _SILENT or p.suffix == ".pyc" or _is_link_to_dir(p)}
-    chooser.tell("git ignores", added, "it goes into the wheel all the same, as maturin has it")
+    chooser.tell("git ignores", added, "maturin packs what lies in a package, so the wheel has it")
     chooser.tell(
-        "git ignores", strange, "it goes into the wheel, and maturin in the same tree leaves it out"
+        "git ignores",
+        {p for p in (there & sent & kept) - chooser.included if not packing.drops(p)},
+        "the wheel has it all the same, though maturin in this tree would leave it out",
     )
     chooser.tell(
-        "left out of the wheel:",
-        made - silent,
-        "builds and tools make such files; maturin packs it",
+        "left out of the wheel:", set(filter(_matters, made)), f"{_MADE}, and maturin packs it"
     )
-    chooser.tell(
-        "left out of the wheel:",
-        hidden,
-        f"git ignores it, and its name begins with a dot; maturin packs it: {_COMMAND}",
-    )
+    chooser.tell("left out of the wheel:", hidden, f"maturin packs it, but {_HIDDEN}")
 
 
-def _is_link_to_dir(path: Path) -> bool:
-    return path.is_symlink() and path.is_dir()
+def _rules_above(project: Project, packing: Packing) -> Iterator[Path]:
+    """Yield the files beside and above the packages that tell maturin what to pass over."""
+    for package in packing.packages:
+        for directory in package.parents:
+            if directory.is_relative_to(project.root) and (directory / _RULES).is_file():
+                yield directory / _RULES
+
+
+def _matters(path: Path) -> bool:
+    """Tell whether anyone might miss `path`, which a build or a tool made, in a wheel."""
+    return not (
+        path.name in _SILENT or path.suffix == ".pyc" or (path.is_symlink() and path.is_dir())
+    )
 
 
 def _unpacked(project: Project, packing: Packing) -> set[Path]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from farm.project.additions import Tree, shown
@@ -55,18 +56,22 @@ class Scan:
     root: Path
     crates: Sequence[Path]
     """The directories of the project's own crates."""
-    sent: Collection[Path]
+    sent: Sequence[Path]
     is_made: Callable[[Path], bool]
     excluded: Callable[[Path], bool]
 
     def absent(self, path: Path) -> bool:
         """Tell whether `path` is there and nothing of it is sent, though the user left it in."""
-        if path in self.sent or not path.exists() or self.excluded(path):
+        if path in self._sent or not path.exists() or self.excluded(path):
             return False
         real = Path(os.path.realpath(path))
         if real.is_dir():
             return not any(sent.is_relative_to(real) for sent in self.sent)
-        return real not in self.sent
+        return real not in self._sent
+
+    @cached_property
+    def _sent(self) -> frozenset[Path]:
+        return frozenset(self.sent)
 
 
 def reads(data: bytes) -> tuple[Read, ...]:
@@ -90,7 +95,7 @@ def _read(found: re.Match[str]) -> Read:
     return Read(written=written, of_crate=of_crate)
 
 
-def modules(tree: Tree, crates: Sequence[Path]) -> list[Path]:
+def _modules(tree: Tree, crates: Sequence[Path]) -> list[Path]:
     """Return the modules among the sources of `crates` that git ignores."""
     sources = tuple(f"{crate}/src/" for crate in crates)
     found = [
@@ -102,16 +107,19 @@ def modules(tree: Tree, crates: Sequence[Path]) -> list[Path]:
 
 
 def warnings(
-    scan: Scan, sources: Iterable[tuple[Path, tuple[Read, ...]]], modules: Iterable[Path]
+    scan: Scan, sources: Iterable[tuple[Path, tuple[Read, ...]]], tree: Tree
 ) -> Iterator[str]:
-    """Yield a line for each path that one of `sources` reads, or of `modules`, that is not sent."""
+    """Yield a line for each path that one of `sources` reads and that is not sent.
+
+    So for the modules among the sources that git ignores.
+    """
     told: set[Path] = set()
     for file, names in sources:
         for path in _paths(file, names, scan.crates):
             if path not in told and scan.absent(path) and path in _in_code(file, scan.crates):
                 told.add(path)
                 yield _line(scan, f"{shown(file, scan.root)} reads {shown(path, scan.root)}", path)
-    for path in modules:
+    for path in _modules(tree, scan.crates):
         if path not in told and not scan.is_made(path) and scan.absent(path):
             yield _line(scan, f"git ignores {shown(path, scan.root)}", path)
 

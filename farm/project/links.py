@@ -61,16 +61,20 @@ def follow(
     return found
 
 
-def check_packed(packed: Collection[Path], links: Collection[Path], root: Path) -> None:
+def check_packed(
+    packed: Collection[Path], links: Collection[Path], root: Path, data: Path | None
+) -> None:
     """Raise UsageError that lists each path that maturin would fail over as it packs it.
 
-    `links` are those of `packed` and of all other paths.
+    `links` are those of `packed` and of all other paths; `data` is where the wheel's data lie.
     """
     faults = [f"the name of {shown(p, root)} is no UTF-8" for p in packed if not _is_text(p)]
     for link in sorted(set(links).intersection(packed)):
         if not link.exists():
             target = os.fsencode(link.readlink()).decode(errors="backslashreplace")
             faults.append(f"the link {shown(link, root)} leads nowhere ({target})")
+        elif data is not None and link.is_relative_to(data) and link.is_dir():
+            faults.append(f"the link {shown(link, root)} among the data leads to a directory")
     if faults:
         raise UsageError("maturin can't pack what is there: " + "; ".join(sorted(faults)), _REMEDY)
 

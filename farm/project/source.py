@@ -25,6 +25,7 @@ from farm.project.additions import Tree, shown
 from farm.project.crates import MANIFEST
 from farm.project.disk import readable
 from farm.project.inspect import Project
+from farm.project.packed import Packing
 
 EPOCH = 315532800
 """1980-01-01, the oldest time that a zip archive can hold."""
@@ -118,19 +119,26 @@ def collect(project: Project, exclude: Iterable[str] = (), include: Iterable[str
     added = additions.find(project, packing, tree, include=include, excluded=excluded)
     root = _common_root(project, tree.top, tree.files | needed | added.files)
     wanted = needed | {path for path in tree.files | added.files if not excluded(path)}
-    files, lines = _files(
-        root,
-        wanted,
-        is_packed=lambda path: packing.holds(path) or path in added.packed,
-        is_made=lambda path: pruner.made(path, tree.top),
-    )
+
+    def is_made(path: Path) -> bool:
+        return pruner.made(path, tree.top)
+
+    files, lines = _files(root, wanted, packing, added.packed, is_made)
     lines += [*_unlisted(tree.top, needed - tree.files), *added.lines]
+    scan = embedded.Scan(
+        root=root,
+        crates=project.directories,
+        sent=[file.origin for file in files],
+        is_made=is_made,
+        excluded=excluded,
+    )
+    reads = [(file.origin, file.reads) for file in files if file.reads]
     source = Source(
         root=root,
         files=files,
         project=project.root.relative_to(root).as_posix(),
         top=tree.top,
-        warnings=(*lines, *_embedded(project, tree, files, excluded=excluded, root=root)),
+        warnings=(*lines, *embedded.warnings(scan, reads, tree)),
     )
     return _with_size_warning(source)
 
@@ -138,17 +146,25 @@ def collect(project: Project, exclude: Iterable[str] = (), include: Iterable[str
 def _files(
     root: Path,
     wanted: set[Path],
-    *,
-    is_packed: Callable[[Path], bool],
+    packing: Packing,
+    named: set[Path],
     is_made: Callable[[Path], bool],
 ) -> tuple[tuple[SourceFile, ...], list[str]]:
-    """Return what is sent of the paths `wanted`, and a line for each link that leads amiss."""
+    """Return what is sent of the paths `wanted`, and a line for each link that leads amiss.
+
+    What maturin packs is that of `packing` and `named`.
+    """
+
+    def is_packed(path: Path) -> bool:
+        return packing.holds(path) or path in named
+
     files = [file for path in wanted if (file := _file(path, root)) is not None]
     linked = [file for file in files if file.link is not None]
     links.check_packed(
         [file.origin for file in files if is_packed(file.origin)],
         [file.origin for file in linked],
         root,
+        packing.data,
     )
     out = sorted(file.origin for file in linked if not file.link)
     here = [file.origin for file in linked if file.link]
@@ -158,29 +174,6 @@ def _files(
     files += filter(None, (_file(path, root) for path in followed.targets - wanted))
     lines = [f"left out: the link {shown(path, root)} leads out of {root}" for path in out]
     return _without_link_parents(sorted(files, key=_by_path)), [*lines, *followed.lines]
-
-
-def _embedded(
-    project: Project,
-    tree: Tree,
-    files: tuple[SourceFile, ...],
-    *,
-    excluded: Callable[[Path], bool],
-    root: Path,
-) -> Iterator[str]:
-    reads = [(file.origin, file.reads) for file in files if file.reads]
-    modules = embedded.modules(tree, project.directories)
-    if not reads and not modules:
-        return
-    pruner = closure.Pruner(project)
-    scan = embedded.Scan(
-        root=root,
-        crates=project.directories,
-        sent=frozenset(file.origin for file in files),
-        is_made=lambda path: pruner.made(path, tree.top),
-        excluded=excluded,
-    )
-    yield from embedded.warnings(scan, reads, modules)
 
 
 def _by_path(file: SourceFile) -> bytes:
