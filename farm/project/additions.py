@@ -16,7 +16,7 @@ from pathspec import GitIgnoreSpec
 
 from farm.model.errors import UsageError
 from farm.project import git, named
-from farm.project.closure import Pruner, walk
+from farm.project.closure import Pruner
 from farm.project.inspect import Project
 from farm.project.packed import Packing
 
@@ -109,19 +109,23 @@ def find(
 
 
 def _by_hand(chooser: _Chooser, include: Iterable[str]) -> None:
-    try:
-        spec = GitIgnoreSpec.from_lines(include)
-    except ValueError as error:
-        raise UsageError(
-            f"source.include holds no pattern: {error}", "Write it as in .gitignore."
-        ) from None
     project, tree = chooser.project, chooser.tree
+    spec = _patterns(include, "source.include in [tool.farm]")
     _by_spec(chooser, spec, [project.root, tree.top or project.root], hidden=True)
     for crate in project.crates:
-        patterns = crate.table.table("package").data.get("include")
-        if isinstance(patterns, list):
-            words = (word for word in patterns if isinstance(word, str))
-            _by_spec(chooser, GitIgnoreSpec.from_lines(words), [crate.directory], hidden=False)
+        package = crate.table.table("package")
+        if isinstance(package.data.get("include"), list):
+            spec = _patterns(package.texts("include"), f"include in {crate.manifest}")
+            _by_spec(chooser, spec, [crate.directory], hidden=False)
+
+
+def _patterns(lines: Iterable[str], where: str) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError as error:
+        raise UsageError(
+            f"{where} holds no pattern: {error}", "Write it as in .gitignore."
+        ) from None
 
 
 def _by_spec(chooser: _Chooser, spec: GitIgnoreSpec, places: list[Path], *, hidden: bool) -> None:
@@ -146,7 +150,16 @@ def _ignored_files(chooser: _Chooser, places: list[Path]) -> Iterator[Path]:
             if not chooser.made(path):
                 yield path
         elif any(path.is_relative_to(p) or p.is_relative_to(path) for p in places):
-            yield from walk(path, chooser.pruner, set())
+            yield from _walk(path, chooser.pruner)
+
+
+def _walk(root: Path, pruner: Pruner) -> Iterator[Path]:
+    """Yield the files and links below `root`; a directory that can't be read has none."""
+    for directory, inner, names in os.walk(root):
+        place = Path(directory)
+        links = [name for name in inner if (place / name).is_symlink()]
+        inner[:] = [n for n in inner if n not in links and not pruner.directory(place / n)]
+        yield from (place / n for n in (*names, *links) if not pruner.file(place / n))
 
 
 def _named(chooser: _Chooser, packing: Packing) -> None:

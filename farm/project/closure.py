@@ -148,16 +148,12 @@ def _walks(project: Project, roots: list[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for root in roots:
         if root.is_dir():
-            yield from walk(root, pruner, seen)
+            yield from _walk(root, pruner, seen)
         else:
             yield root
 
 
-def walk(root: Path, pruner: Pruner, seen: set[Path]) -> Iterator[Path]:
-    """Yield the files and links below `root`, but for what builds and tools made.
-
-    Directories of `seen` are left out, and those that are walked added to it.
-    """
+def _walk(root: Path, pruner: Pruner, seen: set[Path]) -> Iterator[Path]:
     todo = [root]
     while todo:
         directory = todo.pop()

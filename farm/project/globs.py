@@ -24,10 +24,11 @@ def matches(place: Path, pattern: str, skip: Callable[[Path], bool]) -> Iterator
     """Yield the files and the links that lead nowhere below `place` that `pattern` matches.
 
     No wildcard leads into a directory for which `skip` is true, or back up by a link. What maturin
-    refuses, an absolute path or one with `..`, matches nothing.
+    refuses, an absolute path or one with `..`, matches nothing. A directory that can't be read has
+    no files.
     """
     parts = pattern.split("/")
-    if {"", ".", ".."}.isdisjoint(parts):
+    if {"", ".", ".."}.isdisjoint(parts) and "\0" not in pattern:
         yield from dict.fromkeys(_below(place, parts, skip))
 
 
@@ -53,7 +54,10 @@ def _below(directory: Path, parts: list[str], skip: Callable[[Path], bool]) -> I
 
 
 def _entries(directory: Path) -> list[Path]:
-    return sorted(directory.iterdir())
+    try:
+        return sorted(directory.iterdir())
+    except PermissionError:
+        return []
 
 
 def _enters(path: Path, skip: Callable[[Path], bool]) -> bool:

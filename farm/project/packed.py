@@ -62,7 +62,7 @@ def packing(project: Project) -> Packing:
     name = maturin.module_name or library or project.pyproject.name or project.crate.name
     parts = name.split(".")
     python = _python(project)
-    packages = {python / part for part in (parts[0], *maturin.python_packages)}
+    packages = {python / part for part in (parts[0], *maturin.python_packages) if part}
     data = Path(os.path.normpath(project.root / (maturin.data or f"{name}.data")))
     return Packing(
         python=python,
@@ -74,7 +74,7 @@ def packing(project: Project) -> Packing:
 
 def _python(project: Project) -> Path:
     named, root = project.pyproject.maturin.python_source, project.root
-    if named is not None:
+    if named is not None and "\0" not in named:
         return (root / named).resolve()
     package = (project.pyproject.name or "").replace("-", "_")
     packages = filter(None, (package, *project.pyproject.maturin.python_packages))

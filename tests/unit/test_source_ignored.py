@@ -111,8 +111,24 @@ def test_source_include_adds_what_is_ignored_and_exclude_wins(tmp_path: Path) ->
 
 
 def test_source_include_that_is_no_pattern_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"source\.include holds no pattern"):
+    with pytest.raises(UsageError, match=r"source\.include in \[tool\.farm\] holds no pattern"):
         sent(made(tmp_path, {}), "!")
+
+
+def test_odd_values_in_manifests_are_no_traceback(tmp_path: Path) -> None:
+    maturin = """
+        include = ["a\\u0000", "", "**", "[", "***/x", { path = 3 }, { path = "x" }, "a**b"]
+        python-source = "p\\u0000"
+        python-packages = ["", "..", "no", "a\\u0000"]
+        module-name = ""
+    """
+    cargo = CARGO.replace("[lib]\n", '[lib]\npath = "\\u0000"\n')
+    assert paths(sent(made(tmp_path, {}, maturin=maturin, cargo=cargo))) == set(SIMPLE)
+    for line, message in (('include = ["!"]', "no pattern"), ("include = [3]", "array of strings")):
+        text = CARGO.replace("[lib]", f"{line}\n[lib]")
+        write(tmp_path, {"Cargo.toml": text})
+        with pytest.raises(UsageError, match=message):
+            sent(tmp_path)
 
 
 def test_a_link_that_leads_nowhere_is_told_where_maturin_would_fail(tmp_path: Path) -> None:
