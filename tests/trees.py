@@ -183,6 +183,16 @@ TREES = {
     "exclude is maturin's": Tree(
         files={"sample/a.json": "", "sample/b.json": ""}, maturin='exclude = ["sample/a.json"]'
     ),
+    "what exclude keeps out is no difference": Tree(
+        at="bindings",
+        files={
+            ".gitignore": "*.json",
+            "bindings/sample/a.json": "",
+            "bindings/sample/b.json": "",
+            "bindings/sample/node_modules/c.js": "",
+        },
+        maturin='exclude = ["sample/a.json", "**/node_modules/**"]',
+    ),
     "links to files": Tree(
         files={"shared/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
         links={"sample/a.json": "../shared/a.json", "sample/b.json": "../gen/b.json"},

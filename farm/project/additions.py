@@ -190,6 +190,7 @@ def _of_packages(chooser: _Chooser, packing: Packing) -> None:
     rules = {p for p in (*there, *_rules_above(chooser.project, packing)) if p.name == _RULES}
     found.files |= rules - chooser.tree.files
     sent = chooser.tree.files | found.files
+    there -= set(_excluded(there, chooser.project))
     absent = {p for p in there - sent - kept if not packing.drops(p) and not chooser.excluded(p)}
     made = {p for p in absent if chooser.made(p) or p.is_dir()}
     hidden = {p for p in absent - made if chooser.hidden(p)}
@@ -213,6 +214,17 @@ def _rules_above(project: Project, packing: Packing) -> Iterator[Path]:
         for directory in package.parents:
             if directory.is_relative_to(project.root) and (directory / _RULES).is_file():
                 yield directory / _RULES
+
+
+def _excluded(paths: Iterable[Path], project: Project) -> Iterator[Path]:
+    """Yield those of `paths` that `[tool.maturin] exclude` keeps out of the wheel."""
+    where = f"exclude of [tool.maturin] in {project.pyproject.file}"
+    spec = _patterns(project.pyproject.maturin.exclude, where)
+    if len(spec):
+        for path in paths:
+            name = path.relative_to(project.root).as_posix()
+            if spec.match_file(f"{name}/x" if path.is_dir() else name):
+                yield path
 
 
 def _matters(path: Path) -> bool:

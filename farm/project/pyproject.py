@@ -43,6 +43,8 @@ class Maturin:
     data: str | None
     include: tuple[str, ...]
     """The patterns of files for the wheel; not those for the sdist only, or from OUT_DIR."""
+    exclude: tuple[str, ...]
+    """The patterns of files that the wheel is not to hold."""
     strip: bool
     pgo: bool
     """True when a command for profile-guided optimisation is set."""
@@ -184,16 +186,17 @@ def _maturin(table: Table) -> Maturin:
         python_source=table.text("python-source"),
         python_packages=table.texts("python-packages"),
         data=table.text("data"),
-        include=tuple(_include(table)),
+        include=tuple(_patterns(table, "include")),
+        exclude=tuple(_patterns(table, "exclude")),
         strip=bool(table.flag("strip")),
         pgo=any(key.startswith("pgo") for key in table.data),
         rustflags=table.texts("rustc-args"),
     )
 
 
-def _include(table: Table) -> Iterator[str]:
-    """Yield what `include` has for the wheel, as `GlobPattern::targets` of maturin reads it."""
-    for item in table.items("include"):
+def _patterns(table: Table, key: str) -> Iterator[str]:
+    """Yield what is at `key` for the wheel, as `GlobPattern::targets` of maturin reads it."""
+    for item in table.items(key):
         if isinstance(item, str):
             yield item
         elif isinstance(item, dict) and "from" not in item and isinstance(item.get("path"), str):

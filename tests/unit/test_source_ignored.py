@@ -46,6 +46,14 @@ def test_every_difference_from_maturins_wheel_has_a_line(tree: Tree, tmp_path: P
         assert any(str(p) in told for p in (path, Path(path).parent))
 
 
+def test_nothing_is_told_of_what_maturins_exclude_keeps_out(tmp_path: Path) -> None:
+    root = TREES["what exclude keeps out is no difference"].write(tmp_path)
+    source = collect(inspect(root))
+    (line,) = source.warnings
+    assert line.startswith("git ignores sample/b.json: ")
+    assert "bindings/sample/a.json" not in paths(source)
+
+
 def test_what_include_names_is_sent_without_a_word(tmp_path: Path) -> None:
     root = made(
         tmp_path,
