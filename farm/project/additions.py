@@ -99,7 +99,7 @@ def find(
     """Return what goes in of `project` besides the files of `tree`.
 
     `include` is the setting; what `excluded` is true for is not looked at. Raises UsageError where
-    git fails, or `include` holds what is no pattern.
+    it or a manifest holds what is no pattern.
     """
     chooser = _Chooser(project, tree, excluded)
     _by_hand(chooser, include)
