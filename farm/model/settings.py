@@ -86,6 +86,8 @@ class Source(_Table):
 
     exclude: tuple[str, ...] = ()
     """Patterns, as in .gitignore, of files that a build does not need."""
+    include: tuple[str, ...] = ()
+    """Patterns, as in .gitignore, of files that git ignores and a build needs all the same."""
 
 
 class Smoke(_Table):

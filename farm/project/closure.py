@@ -46,6 +46,7 @@ class Pruner:
     """Which directories are never source, for one project."""
 
     def __init__(self, project: Project) -> None:
+        self._root = project.root
         outputs = [project.root / "dist"]
         outputs += [d / "target" for d in (project.root, *project.directories)]
         self._outputs = frozenset(outputs)
@@ -69,6 +70,14 @@ class Pruner:
             if self.directory(parent):
                 return True
         return False
+
+    def made(self, path: Path, top: Path | None) -> bool:
+        """Tell whether the ignored file `path`, perhaps below `top`, is what builds or tools made.
+
+        Above `top`, or else the project's directory, no names are looked at.
+        """
+        around = next((p for p in (top, self._root) if p and path.is_relative_to(p)), path.parent)
+        return self.always(path) or self.file(path) or self.untracked(path, around)
 
     def file(self, path: Path) -> bool:
         """Tell whether the untracked file `path` was made by a build."""

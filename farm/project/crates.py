@@ -123,25 +123,24 @@ class Tree:
             self._crates[manifest] = self._crate(table)
         return self._crates[manifest]
 
-    def directories(self, crate: Crate) -> tuple[Path, ...]:
-        """Return every crate directory that cargo reads for `crate`.
+    def crates(self, crate: Crate) -> tuple[Crate, ...]:
+        """Return what every crate directory holds that cargo reads for `crate`, by directory.
 
         These are the crate, its workspace's members and all that they reach by path, followed
         into other workspaces, and the roots of those. Raises UsageError when a manifest is
         broken; one that is missing is left to cargo.
         """
-        seen: dict[Path, None] = {}
+        seen: dict[Path, Crate] = {}
         todo = [crate.directory, crate.workspace_root, *member_directories(crate.workspace)]
         while todo:
             directory = todo.pop()
             manifest = directory / MANIFEST
             if directory in seen or not manifest.is_file():
                 continue
-            seen[directory] = None
-            found = self._crate(self._table(manifest))
+            found = seen[directory] = self._crate(self._table(manifest))
             todo += [found.workspace_root, *member_directories(found.workspace)]
             todo += path_dependencies(found)
-        return tuple(sorted(seen))
+        return tuple(seen[directory] for directory in sorted(seen))
 
     def _table(self, manifest: Path) -> Table:
         if manifest not in self._tables:

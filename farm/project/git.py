@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,12 @@ _DEADLINE = 300
 _KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
 _HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 _SUBMODULE = "160000"
+_QUESTIONS = (
+    ("--cached", "--stage"),
+    ("--others", "--exclude-standard"),
+    ("--others", "--exclude-standard", "--ignored", "--directory"),
+)
+"""Of `ls-files`, for what is tracked, what is not, and what is ignored."""
 
 
 class GitFailedError(Exception):
@@ -30,6 +37,8 @@ class Listing:
     """Paths below the top level, with slashes, as the file system has them (surrogateescape)."""
     untracked: tuple[str, ...]
     """Those that are not ignored."""
+    ignored: tuple[str, ...]
+    """The other ones; a directory of which all is ignored ends in a slash, and stands for all."""
 
 
 def run_git(directory: Path, *arguments: str) -> bytes:
@@ -95,11 +104,14 @@ def list_files(top: Path) -> Listing:
     tracked: list[str] = []
     untracked: list[str] = []
     nested: list[str] = []
-    for entry in _entries(top, "--cached", "--stage"):
+    with ThreadPoolExecutor() as pool:
+        staged, loose, rest = pool.map(lambda options: _entries(top, *options), _QUESTIONS)
+    for entry in staged:
         head, _, path = entry.partition("\t")
         (nested if head.startswith(_SUBMODULE) else tracked).append(path)
-    for path in _entries(top, "--others", "--exclude-standard"):
+    for path in loose:
         (nested if path.endswith("/") else untracked).append(path)
+    ignored = list(rest)
     for path in nested:
         inner = path.rstrip("/")
         if not (top / inner / ".git").exists():
@@ -107,14 +119,26 @@ def list_files(top: Path) -> Listing:
         found = list_files(top / inner)
         tracked += [f"{inner}/{p}" for p in found.tracked]
         untracked += [f"{inner}/{p}" for p in found.untracked]
-    # A file in conflict is listed once for each side.
-    return Listing(tracked=tuple(dict.fromkeys(tracked)), untracked=tuple(untracked))
+        ignored += [f"{inner}/{p}" for p in found.ignored]
+    return Listing(
+        tracked=tuple(dict.fromkeys(tracked)),  # a file in conflict is listed once for each side
+        untracked=tuple(untracked),
+        ignored=tuple(ignored),
+    )
 
 
-def _entries(top: Path, *options: str) -> Iterator[str]:
-    for entry in run_git(top, "ls-files", "-z", *options).split(b"\0"):
-        if entry:
-            yield os.fsdecode(entry)
+def ignored_below(top: Path, directories: Iterable[Path]) -> tuple[str, ...]:
+    """Return the files, tracked or not, of `directories` that a .gitignore below `top` names.
+
+    Neither .git/info/exclude nor the user's own settings count. Raises GitFailedError.
+    """
+    which = ("--cached", "--others", "--ignored", "--exclude-per-directory=.gitignore")
+    return tuple(_entries(top, *which, "--", *map(str, directories)))
+
+
+def _entries(top: Path, *options: str) -> list[str]:
+    listed = run_git(top, "--literal-pathspecs", "ls-files", "-z", *options)
+    return [os.fsdecode(entry) for entry in listed.split(b"\0") if entry]
 
 
 def last_commit(top: Path) -> str | None:

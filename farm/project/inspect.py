@@ -30,11 +30,16 @@ class Project:
     crate: Crate
     """The crate that maturin builds."""
     bindings: Bindings
-    directories: tuple[Path, ...]
-    """Every crate directory that cargo reads for the crate, the workspace root's among them."""
+    crates: tuple[Crate, ...]
+    """All whose manifests cargo reads for the crate, the workspace root among them."""
     wanted: Wanted
     """The features of the crate that the build asks for, `[tool.maturin]`'s own among them."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """The directories of `crates`, ascending."""
+        return tuple(crate.directory for crate in self.crates)
 
     @property
     def manifest(self) -> Path:
@@ -90,7 +95,7 @@ def inspect(
         pyproject=pyproject,
         crate=crate,
         bindings=bindings,
-        directories=tree.directories(crate),
+        crates=tree.crates(crate),
         wanted=wanted,
         warnings=pyproject.warnings,
     )

@@ -5,7 +5,7 @@ Sources: PEP 517, 518 and 621; `ToolMaturin` of maturin 1.16 (src/pyproject_toml
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,12 @@ class Maturin:
     profile: str | None
     module_name: str | None
     python_source: str | None
+    python_packages: tuple[str, ...]
     data: str | None
+    include: tuple[str, ...]
+    """The patterns of files for the wheel; not those for the sdist only, or from OUT_DIR."""
+    exclude: tuple[str, ...]
+    """The patterns of files that the wheel is not to hold."""
     strip: bool
     pgo: bool
     """True when a command for profile-guided optimisation is set."""
@@ -64,6 +69,8 @@ class PyProject:
     """`[tool.farm]` as it was parsed."""
     groups: Mapping[str, Any]
     """`[dependency-groups]` (PEP 735) as it was parsed."""
+    license_files: tuple[str, ...] | None
+    """The patterns of `project.license-files`; None where maturin looks for the usual names."""
     elsewhere: tuple[str, ...]
     """Paths, perhaps outside of the project's directory, that the build reads."""
     warnings: tuple[str, ...]
@@ -95,6 +102,7 @@ def read_pyproject(directory: Path) -> PyProject:
         maturin=_maturin(maturin),
         farm=table.table("tool").table("farm").data,
         groups=table.table("dependency-groups").data,
+        license_files=_license_files(table),
         elsewhere=_elsewhere(project, maturin),
         warnings=warnings,
     )
@@ -176,11 +184,32 @@ def _maturin(table: Table) -> Maturin:
         profile=table.text("profile"),
         module_name=table.text("module-name"),
         python_source=table.text("python-source"),
+        python_packages=table.texts("python-packages"),
         data=table.text("data"),
+        include=tuple(_patterns(table, "include")),
+        exclude=tuple(_patterns(table, "exclude")),
         strip=bool(table.flag("strip")),
         pgo=any(key.startswith("pgo") for key in table.data),
         rustflags=table.texts("rustc-args"),
     )
+
+
+def _patterns(table: Table, key: str) -> Iterator[str]:
+    """Yield what is at `key` for the wheel, as `GlobPattern::targets` of maturin reads it."""
+    for item in table.items(key):
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict) and "from" not in item and isinstance(item.get("path"), str):
+            formats = item.get("format")
+            if "wheel" in (formats if isinstance(formats, list) else [formats]):
+                yield item["path"]
+
+
+def _license_files(table: Table) -> tuple[str, ...] | None:
+    project = table.table("project")
+    if "license-files" in project:
+        return project.texts("license-files")
+    return None if "project" in table else ()
 
 
 def _features(table: Table) -> tuple[tuple[str, ...], tuple[Conditional, ...]]:

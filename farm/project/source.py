@@ -11,8 +11,8 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -20,10 +20,12 @@ from typing import IO, cast
 from pathspec import GitIgnoreSpec
 
 from farm.model.errors import UsageError
-from farm.project import closure, git
+from farm.project import additions, closure, embedded, git, links, packed
+from farm.project.additions import Tree, shown
 from farm.project.crates import MANIFEST
 from farm.project.disk import readable
 from farm.project.inspect import Project
+from farm.project.packed import Packing
 
 EPOCH = 315532800
 """1980-01-01, the oldest time that a zip archive can hold."""
@@ -44,6 +46,10 @@ class SourceFile:
     """In bytes; 0 for a link."""
     link: str | None = None
     """What a link points to, always relative."""
+    sha256: str = ""
+    """Of the content, where it was read already."""
+    reads: tuple[embedded.Read, ...] = ()
+    """What a Rust source reads as it is compiled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,29 +102,82 @@ class Source:
 
 
 @readable()
-def collect(project: Project, exclude: Iterable[str] = ()) -> Source:
+def collect(project: Project, exclude: Iterable[str] = (), include: Iterable[str] = ()) -> Source:
     """Return the source of `project` without what `exclude` matches.
 
-    `exclude` holds patterns as in .gitignore, below the root or the project's directory. The
+    Of what git ignores, that goes in which manifests name, which maturin packs, or which `include`
+    matches. Both hold patterns as in .gitignore, below the root or the project's directory. The
     manifests, the lock and pyproject.toml always go in. Raises UsageError when git refuses to
-    look, a pattern is none, or nothing common holds the path dependencies.
+    look, a pattern is none, nothing common holds the path dependencies, or maturin would stumble
+    over a link or a name.
     """
-    paths, top = _listed(project)
+    tree, packing, pruner = _listed(project), packed.packing(project), closure.Pruner(project)
     needed = {project.pyproject.file, project.lock, *_manifests(project)}
-    root = _common_root(project, top, paths | needed)
-    excluded = _Excluded(exclude, project.root, root)
-    wanted = needed | {path for path in paths if not excluded(path)}
-    warnings: list[str] = []
-    files = [_file(path, root, warnings) for path in sorted(wanted, key=os.fsencode)]
-    warnings += _unlisted(top, needed - paths)
+    excluded = _Excluded(
+        exclude, project.root, _common_root(project, tree.top, tree.files | needed)
+    )
+    added = additions.find(project, packing, tree, include=include, excluded=excluded)
+    root = _common_root(project, tree.top, tree.files | needed | added.files)
+    wanted = needed | {path for path in tree.files | added.files if not excluded(path)}
+
+    def is_made(path: Path) -> bool:
+        return pruner.made(path, tree.top)
+
+    files, lines = _files(root, wanted, packing, added.packed, is_made)
+    lines += [*_unlisted(tree.top, needed - tree.files), *added.lines]
+    scan = embedded.Scan(
+        root=root,
+        crates=project.directories,
+        sent=[file.origin for file in files],
+        is_made=is_made,
+        excluded=excluded,
+    )
+    reads = [(file.origin, file.reads) for file in files if file.reads]
     source = Source(
         root=root,
-        files=_without_link_parents([file for file in files if file is not None]),
+        files=files,
         project=project.root.relative_to(root).as_posix(),
-        top=top,
-        warnings=tuple(warnings),
+        top=tree.top,
+        warnings=(*lines, *embedded.warnings(scan, reads, tree)),
     )
     return _with_size_warning(source)
+
+
+def _files(
+    root: Path,
+    wanted: set[Path],
+    packing: Packing,
+    named: set[Path],
+    is_made: Callable[[Path], bool],
+) -> tuple[tuple[SourceFile, ...], list[str]]:
+    """Return what is sent of the paths `wanted`, and a line for each link that leads amiss.
+
+    What maturin packs is that of `packing` and `named`.
+    """
+
+    def is_packed(path: Path) -> bool:
+        return packing.holds(path) or path in named
+
+    files = [file for path in wanted if (file := _file(path, root)) is not None]
+    linked = [file for file in files if file.link is not None]
+    links.check_packed(
+        [file.origin for file in files if is_packed(file.origin)],
+        [file.origin for file in linked],
+        root,
+        packing.data,
+    )
+    out = sorted(file.origin for file in linked if not file.link)
+    here = [file.origin for file in linked if file.link]
+    followed = links.follow(here, wanted, root, packed=is_packed, made=is_made)
+    if dropped := followed.useless.union(out):
+        files = [file for file in files if file.origin not in dropped]
+    files += filter(None, (_file(path, root) for path in followed.targets - wanted))
+    lines = [f"left out: the link {shown(path, root)} leads out of {root}" for path in out]
+    return _without_link_parents(sorted(files, key=_by_path)), [*lines, *followed.lines]
+
+
+def _by_path(file: SourceFile) -> bytes:
+    return os.fsencode(file.path)
 
 
 def source_date_epoch(source: Source) -> int:
@@ -132,11 +191,11 @@ def last_commit(source: Source) -> str:
     return (git.last_commit(source.top) or "") if source.top is not None else ""
 
 
-def _listed(project: Project) -> tuple[set[Path], Path | None]:
-    """Return the files' absolute paths, and the git top level they were asked of."""
+def _listed(project: Project) -> Tree:
+    """Return the files of git's work tree, or without it the closure of path dependencies."""
     top = git.top_level(project.root)
     if top is None:
-        return set(closure.files(project)), None
+        return Tree(files=frozenset(closure.files(project)), top=None)
     try:
         listing = git.list_files(top)
     except git.GitFailedError as error:
@@ -147,10 +206,14 @@ def _listed(project: Project) -> tuple[set[Path], Path | None]:
     tracked = {top / path for path in listing.tracked}
     loose = {top / path for path in listing.untracked if not pruner.file(top / path)}
     if project.pyproject.file not in tracked | loose:
-        return set(closure.files(project)), None
+        return Tree(files=frozenset(closure.files(project)), top=None)
     listed = {p for p in tracked if not pruner.always(p)}
     listed |= {p for p in loose if not pruner.untracked(p, top)}
-    return listed | set(closure.files_beside(project, listed)), top
+    return Tree(
+        files=frozenset(listed.union(closure.files_beside(project, listed))),
+        top=top,
+        ignored=tuple(top / path for path in listing.ignored),
+    )
 
 
 def _manifests(project: Project) -> Iterator[Path]:
@@ -158,7 +221,7 @@ def _manifests(project: Project) -> Iterator[Path]:
         yield directory.resolve() / MANIFEST
 
 
-def _common_root(project: Project, top: Path | None, paths: set[Path]) -> Path:
+def _common_root(project: Project, top: Path | None, paths: Iterable[Path]) -> Path:
     places = {project.root, *(path.parent for path in paths), *((top,) if top else ())}
     root = Path(os.path.commonpath(places))
     if root == Path(root.anchor):
@@ -171,8 +234,10 @@ def _common_root(project: Project, top: Path | None, paths: set[Path]) -> Path:
 
 def _without_link_parents(files: list[SourceFile]) -> tuple[SourceFile, ...]:
     """Drop what git still tracks below a directory that has become a link."""
-    links = {PurePosixPath(file.path) for file in files if file.link is not None}
-    return tuple(f for f in files if links.isdisjoint(PurePosixPath(f.path).parents))
+    linked = {PurePosixPath(file.path) for file in files if file.link is not None}
+    if not linked:
+        return tuple(files)
+    return tuple(f for f in files if linked.isdisjoint(PurePosixPath(f.path).parents))
 
 
 class _Excluded:
@@ -195,23 +260,33 @@ class _Excluded:
         )
 
 
-def _file(path: Path, root: Path, warnings: list[str]) -> SourceFile | None:
-    """Return the entry of `path`; None for what is gone, no file, or leads out of the tree."""
+def _file(path: Path, root: Path) -> SourceFile | None:
+    """Return the entry of `path`; None for what is gone or no file.
+
+    That of a link that leads out of `root` has an empty `link`.
+    """
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    relative = PurePosixPath(path.relative_to(root)).as_posix()
+    relative = str(path).removeprefix(f"{root}/")
     if stat.S_ISLNK(status.st_mode):
-        link = _link(path, root)
-        if link is None:
-            warnings.append(f"left out: the link {relative} leads out of {root}")
-            return None
+        link = _link(path, root) or ""
         return SourceFile(path=relative, origin=path, mode=0o777, size=0, link=link)
     if not stat.S_ISREG(status.st_mode):
         return None
     mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    return SourceFile(path=relative, origin=path, mode=mode, size=status.st_size)
+    file = SourceFile(path=relative, origin=path, mode=mode, size=status.st_size)
+    return _rust(file) if relative.endswith(".rs") else file
+
+
+def _rust(file: SourceFile) -> SourceFile:
+    """Return `file` with what it reads, and its hash, so that it is not read once more for it."""
+    try:
+        data = file.origin.read_bytes()
+    except OSError:
+        return file  # told where the content of all is hashed
+    return replace(file, sha256=hashlib.sha256(data).hexdigest(), reads=embedded.reads(data))
 
 
 def _link(path: Path, root: Path) -> str | None:
@@ -258,6 +333,8 @@ def _unreadable(file: SourceFile, error: OSError) -> UsageError:
 
 
 def _sha256(file: SourceFile) -> str:
+    if file.sha256:
+        return file.sha256
     if file.link is not None:
         return hashlib.sha256(os.fsencode(file.link)).hexdigest()
     found = hashlib.sha256()

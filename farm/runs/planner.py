@@ -83,7 +83,7 @@ def read_request(
     for word in selectors.arches:
         if word not in {"all", "native"}:
             Arch.parse(word)
-    source = collect(project, exclude=settings.source.exclude)
+    source = collect(project, exclude=settings.source.exclude, include=settings.source.include)
     _require_text(source.project)
     return Request(
         project=project,
