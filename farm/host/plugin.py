@@ -2,7 +2,8 @@
 
 Debian has it as `docker-buildx` from trixie on. It is one Go program that needs no library, so
 the one way that works on older and other systems alike is to take it out of that package.
-mmdebstrap fetches it and checks the archive's signatures; nothing of the package is installed.
+mmdebstrap fetches it and checks the archive's signatures; nothing of the package is installed,
+and no root is needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from farm.host import commands
 from farm.host.ledger import Ledger, Written
+from farm.host.user import unpacking
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Note
 
@@ -36,7 +38,8 @@ def home() -> Path:
 
 def extract_command(root: str) -> tuple[str, ...]:
     """Return the argv that fetches and unpacks the package into the directory `root`."""
-    return ("mmdebstrap", "--quiet", "--variant=extract", f"--include={_PACKAGE}", _SUITE, root)
+    words = ("--quiet", "--variant=extract", *unpacking(), f"--include={_PACKAGE}")
+    return ("mmdebstrap", *words, _SUITE, root)
 
 
 def manual_commands() -> tuple[str, ...]:
