@@ -27,7 +27,8 @@ from farm.project.stamps import replace_in_tar
 from farm.steps.commands import LOCKED, RESOLVED
 from farm.steps.context import Context, Log, Site, archive
 from farm.steps.network import certificates
-from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.outcome import Setting, failure
+from farm.steps.reasons import Reasons
 from farm.steps.received import received
 from farm.steps.retries import persist
 

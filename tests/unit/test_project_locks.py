@@ -59,5 +59,5 @@ def test_many_changes_are_counted() -> None:
 
 @pytest.mark.parametrize("text", ["package = 1", "package = [1]", "[[package]", "["])
 def test_what_is_no_lock_is_told(text: str) -> None:
-    with pytest.raises(UsageError, match="Cargo.lock can't be read"):
+    with pytest.raises(UsageError, match=r"Cargo\.lock can't be read"):
         compare(OLD, text)
