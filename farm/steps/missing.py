@@ -56,7 +56,8 @@ def _openssl(_: str) -> Missing:
 _NAME = r"[\w.+-]{1,100}"
 _PROGRAMS = "git|python3?|perl|cmake|nasm|protoc|flatc|capnp|npm|npx|yarn|clang|bison|flex|swig"
 """Programs whose names are no words of their own."""
-_STARTED = "(?:[Ee]xecut|[Rr]un|[Ss]pawn|[Ii]nvok|[Ss]tart|[Ll]aunch|[Ff]ind)\\w{0,3}"
+_STARTED = r"\b(?:[Ee]xecut|[Rr]un|[Ss]pawn|[Ii]nvok|[Ss]tart|[Ll]aunch|[Cc]all|[Ff]ind)\w{0,3}\b"
+_ENOENT = r"(?:.*\(os error 2\)|.*code: 2, kind: NotFound)"
 _NOT_THERE = r"(?:kind: NotFound|\(os error 2\)|\bnot found\b)"
 _TOLD: tuple[tuple[re.Pattern[str], Callable[[str], Missing]], ...] = tuple(
     (re.compile(pattern), made)
@@ -89,9 +90,10 @@ _TOLD: tuple[tuple[re.Pattern[str], Callable[[str], Missing]], ...] = tuple(
         (rf"Command '({_NAME})' not found\. Is ", _program),
         (r'failed to find tool "([^"]{1,200})"', _program),
         # Build scripts that run a program: nasm-rs, and many by hand.
-        (rf"(?<![\w./-])({_PROGRAMS})(?![\w./-]).*{_NOT_THERE}", _program),
+        (rf"^(?=.*{_STARTED}).*(?<![\w./-])({_PROGRAMS})(?![\w./-]){_ENOENT}", _program),
+        (rf"^({_PROGRAMS}): {_ENOENT}", _program),
         (
-            rf"\b{_STARTED}(?: command)?:? [`'\"]({_NAME})(?: [^`'\"]*)?[`'\"].*{_NOT_THERE}",
+            rf"{_STARTED}(?: command)?:? [`'\"]({_NAME})(?: [^`'\"]*)?[`'\"].*{_NOT_THERE}",
             _program,
         ),
         # Shells and make.

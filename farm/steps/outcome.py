@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from farm.model.errors import FarmError, JobError, SurroundingsError
 from farm.model.failures import Cause, Ended
 from farm.steps.git_wanted import variable_wanted
-from farm.steps.reasons import CRASHES, Reasons
+from farm.steps.reasons import CRASHES, NOT_THERE, Reasons
 
-_NOT_FOUND = "kind: NotFound"
-"""What a build script says that could not run a program, or open a file: not which."""
 _NO_PROGRAM = (
     "a program that it runs, or a file that it reads, is not there: "
     "builds have neither git nor .git, for one"
@@ -123,7 +121,7 @@ def _of_want(cause: Cause, reasons: Reasons) -> str:
 def _of_itself(cause: Cause, reasons: Reasons) -> str:
     """Return the reason as tools told it, and what helps where that is known."""
     hint = variable_wanted(reasons.summary)
-    if cause is Cause.SCRIPT and _NOT_FOUND in reasons.summary:
+    if cause is Cause.SCRIPT and NOT_THERE in reasons.summary:
         hint = _NO_PROGRAM
     return "; ".join(filter(None, (reasons.summary, hint)))
 

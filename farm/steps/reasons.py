@@ -22,7 +22,7 @@ _SUMMARY_OF_CARGO = ("error: could not compile", "error: aborting due to")
 _SCRIPT_FAILED = "error: failed to run custom build command"
 _C_COMPILER = re.compile(r"(?:cargo:warning=)?(\S+:\d+:\d+: (?:fatal )?error: .+)")
 _PANIC = re.compile(r"thread '.*' .*panicked at (.*?):?$")
-_NOT_FOUND = "kind: NotFound"
+NOT_THERE = "code: 2, kind: NotFound"
 """What a build script says that could not run a program, or open a file: not which."""
 _STDERR = "--- stderr"
 _SAYS_WHY = re.compile(r"(?i:error|fatal)\b")
@@ -202,15 +202,19 @@ class _Script:
     def __call__(self, plain: str, text: str) -> None:
         """Take one line."""
         if self._panicked and not self._panic:
-            place = f" (at {self._panicked})" if _NOT_FOUND in text else ""
+            place = f" (at {self._panicked})" if NOT_THERE in text else ""
             self._panic = f"{text}{place}"
+        elif self._panic.endswith(":"):
+            self._panic += f" {text}"
         elif found := _C_COMPILER.match(text):
             self.compiler = self.compiler or found[1]
         elif panic := _PANIC.match(text):
             self._panicked = self._panicked or panic[1]
         elif self._heard and plain.startswith("  ") and not _NOTES.match(text):
             self._last = text
-            if not self._error and _SAYS_WHY.match(text):
+            if self._error.endswith(":"):
+                self._error += f" {text}"
+            elif not self._error and _SAYS_WHY.match(text):
                 self._error = text
         self._heard = self._heard or text == _STDERR
 
