@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-_OPEN = 'chmod 1777 "$1/tmp" "$1/var/tmp" "$1/var/lock"'
+_OPEN = (
+    "for each in tmp var/tmp var/lock; do "
+    'test -L "$1/$each" || test ! -d "$1/$each" || chmod 1777 "$1/$each"; done'
+)
 """Root's tar keeps these modes as the package has them, another user's goes by the umask."""
 
 
