@@ -37,7 +37,7 @@ from farm.project.inspect import inspect  # noqa: E402
 from farm.project.rust_text import read_rust  # noqa: E402
 from farm.project.source import collect  # noqa: E402
 from farm.steps.build import take_wheel  # noqa: E402
-from farm.steps.outcome import Reasons  # noqa: E402
+from farm.steps.reasons import Reasons  # noqa: E402
 from farm.wheels.audit import audit  # noqa: E402
 from farm.wheels.check import answer  # noqa: E402
 

@@ -73,7 +73,7 @@ CHECKED = 1 / 8
 NONE = Sabotage(name="none", status=Status.BUILT, phase="", cause="", code=0)
 KINDS = (
     Sabotage(name="compile error", script="compile"),
-    Sabotage(name="build script panics", script="panic"),
+    Sabotage(name="build script panics", script="panic", cause=Cause.SCRIPT),
     Sabotage(name="cargo is killed", script="kill", cause=Cause.MEMORY),
     Sabotage(
         name="memory",

@@ -8,6 +8,7 @@ import typer
 
 from farm.cli import options
 from farm.cli.output import print_result
+from farm.host.user import is_root
 from farm.model.errors import ExitCode, SurroundingsError, UsageError
 from farm.model.targets import Arch
 
@@ -80,7 +81,9 @@ def lines(diagnosis: Diagnosis) -> list[str]:
     if not count:
         return [*report, "All is well."]
     mendable = any(f.repair for f in diagnosis.faults)
-    hint = " `farm doctor --fix`, as root, repairs what it can." if mendable else ""
+    hint = " `farm doctor --fix` repairs what it can." if mendable else ""
+    if mendable and not is_root():
+        hint += " What is told with sudo above it leaves to you."
     return [*report, f"{count} fault{'s' if count > 1 else ''}.{hint}"]
 
 

@@ -19,6 +19,7 @@ from farm.engine.emulation import GUESTS, Emulation
 from farm.engine.images import Image
 from farm.host import certificates, packages, plugin
 from farm.host.ledger import Ledger, Registered
+from farm.host.user import as_root
 from farm.model.errors import SurroundingsError
 from farm.model.targets import Arch
 
@@ -113,7 +114,7 @@ def _buildx() -> Finding:
             level=Level.FAULT,
             text="Docker's client, the program `docker`, is not on PATH",
             remedy="Install it, as root.",
-            commands=("apt-get install docker.io",),
+            commands=(as_root("apt-get install docker.io"),),
         )
     return Finding(
         subject="buildx",
@@ -152,7 +153,10 @@ def _mmdebstrap(*, seed: bool | None) -> Finding:
         level=level,
         text=text,
         remedy="Install it, as root:",
-        commands=("apt-get update", packages.install_command(packages.MMDEBSTRAP)),
+        commands=(
+            as_root("apt-get update"),
+            as_root(packages.install_command(packages.MMDEBSTRAP)),
+        ),
         repair=Repair.PACKAGES,
         change=f"installs by apt-get what is missing of {', '.join(packages.MMDEBSTRAP)}, and "
         "what they need",
@@ -183,7 +187,7 @@ def _network() -> tuple[Finding, ...]:
                 level=Level.WARNING,
                 text="git is not on PATH: a project in a git repository is sent as one without",
                 remedy="Install it, as root:",
-                commands=("apt-get install git",),
+                commands=(as_root("apt-get install git"),),
             )
         )
     return tuple(found)

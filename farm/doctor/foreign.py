@@ -15,6 +15,7 @@ from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, Emulation, State
 from farm.engine.images import Image
 from farm.host import binfmt
+from farm.host.user import as_root
 from farm.model.targets import Arch
 
 
@@ -151,7 +152,7 @@ def _unmounted(arch: Arch, facts: Facts, register: str) -> Finding:
         level=Level.FAULT,
         text=f"no {arch} emulation on this engine: binfmt_misc is not mounted on {facts.host}",
         remedy="Mount it, as root on that machine, then register the farm's QEMU:",
-        commands=(" ".join(binfmt.MOUNT), "farm doctor --fix"),
+        commands=(as_root(" ".join(binfmt.MOUNT)), "farm doctor --fix"),
         repair=Repair.MOUNT if facts.local else Repair.EMULATION,
         change=f"mounts binfmt_misc on {facts.host}, and {register}",
         arch=arch,

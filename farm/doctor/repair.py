@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 
 import docker
@@ -18,6 +17,7 @@ from farm.engine.images import Image
 from farm.host import binfmt, packages, plugin
 from farm.host.archive import read_archive
 from farm.host.ledger import Change, Ledger, Mounted, Packages, Registered, Written
+from farm.host.user import is_root
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Note
 from farm.model.targets import Arch
@@ -89,7 +89,7 @@ def describe(change: Change) -> str:
 
 
 def _allowed(repair: Repair) -> bool:
-    return os.geteuid() == 0 or repair not in _ROOT_ONLY
+    return is_root() or repair not in _ROOT_ONLY
 
 
 def _implied(todo: list[Finding]) -> set[Repair]:
@@ -130,7 +130,7 @@ def _emulate_one(
     if found.works and not foreign.is_older(found.version, foreign.newest_qemu(arch, tools)):
         return
     if found.state is State.UNMOUNTED and facts.local:
-        if os.geteuid() != 0:
+        if not is_root():
             return  # the next examination says so, with the command
         binfmt.mount(ledger=ledger, emit=emit)
     guest = GUESTS[arch]
@@ -165,7 +165,7 @@ def _take_back(change: Change, emit: Emit) -> bool:
 
 def _unregister(change: Registered) -> None:
     """Take a handler back: through a container if one can be had, else directly."""
-    alone = change.local and os.geteuid() == 0
+    alone = change.local and is_root()
     try:
         with connection.connect() as client:
             tools = _tools(client) if connection.facts(client).id == change.engine else None

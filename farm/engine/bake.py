@@ -23,6 +23,7 @@ from farm.bases.recipes import BAKE_FILE, Recipe
 from farm.engine.lost import Lost, remedy
 from farm.host.certificates import bundle
 from farm.host.scratch import scratch
+from farm.host.user import unpacking_root
 from farm.model.errors import SurroundingsError
 from farm.model.secrets import redactor
 
@@ -201,6 +202,7 @@ class Root:
         argv = [
             "mmdebstrap",
             "--variant=extract",
+            *unpacking_root(),
             f"--architectures={self.selection.arch.debian}",
             f"--include={','.join(self.selection.packages)}",
             f'--aptopt=Acquire::http::Timeout "{archive.patience}"',

@@ -18,6 +18,7 @@ import requests
 from docker.context import ContextAPI
 from docker.errors import DockerException
 
+from farm.host.user import as_root
 from farm.model.errors import SurroundingsError
 from farm.model.targets import Arch
 
@@ -135,6 +136,11 @@ def _require_api(version: str, where: str) -> None:
         )
 
 
+def _start() -> str:
+    command = as_root("systemctl start docker")
+    return f"Start it (`{command}`), or point DOCKER_HOST at another one."
+
+
 def _translated(error: BaseException, where: str) -> SurroundingsError:
     socket_path = where.removeprefix(_UNIX)
     for cause in _causes(error):
@@ -147,13 +153,13 @@ def _translated(error: BaseException, where: str) -> SurroundingsError:
         if isinstance(cause, FileNotFoundError):
             return SurroundingsError(
                 f"no Docker engine is running here: there is no {socket_path}",
-                "Start it (`systemctl start docker`), or point DOCKER_HOST at another one. "
-                "Not installed? On Debian and Ubuntu: `apt-get install docker.io`.",
+                f"{_start()} "
+                f"Not installed? On Debian and Ubuntu: `{as_root('apt-get install docker.io')}`.",
             )
         if isinstance(cause, ConnectionRefusedError):
             return SurroundingsError(
                 f"the Docker engine at {where} is not running: it refuses the connection",
-                "Start it (`systemctl start docker`), or point DOCKER_HOST at another one.",
+                _start(),
             )
     return SurroundingsError(
         f"the Docker engine at {where} does not answer: {error}",

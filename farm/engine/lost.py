@@ -46,8 +46,9 @@ _SIGNS = (
         Why.NETWORK,
         (
             r"[Cc]ould not (?:resolve|connect)|[Uu]nable to connect|[Tt]imed? ?out"
-            r"|[Cc]onnection (?:reset|refused|failed)|[Cc]annot initiate|unreachable|[Ee]rror reading from server"
-            r"|[Cc]ertificate|handshake|[Tt]emporary failure|[Rr]emote end closed|Proxy|SSL|TLS"
+            r"|[Cc]onnection (?:reset|refused|failed)|[Cc]annot initiate|unreachable"
+            r"|[Ee]rror reading from server|[Cc]ertificate|handshake"
+            r"|[Tt]emporary failure|[Rr]emote end closed|Proxy|SSL|TLS"
         ),
     ),
     (Why.UNSIGNED, r"is not signed"),  # also said of what could not be fetched

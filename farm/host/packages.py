@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from farm.host import commands
 from farm.host.ledger import Ledger, Packages
+from farm.host.user import as_root, is_root
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Note
 
@@ -47,8 +48,13 @@ def install(names: tuple[str, ...], *, ledger: Ledger, emit: Emit) -> None:
     """Install packages; as root. The names that are new go into `ledger` first.
 
     apt's lists are fetched when a package is not in them, or is no longer where they say.
-    Raises SurroundingsError with apt-get's own words.
+    Raises SurroundingsError with apt-get's own words, or for whoever is not root.
     """
+    if not is_root():
+        raise SurroundingsError(
+            f"{', '.join(names)} can only be installed by root",
+            f"Run: {as_root('apt-get update')} && {as_root(install_command(names))}",
+        )
     outlook = _simulate("install", names)
     if outlook is None:
         _update(emit)

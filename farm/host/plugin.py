@@ -2,7 +2,8 @@
 
 Debian has it as `docker-buildx` from trixie on. It is one Go program that needs no library, so
 the one way that works on older and other systems alike is to take it out of that package.
-mmdebstrap fetches it and checks the archive's signatures; nothing of the package is installed.
+mmdebstrap fetches it and checks the archive's signatures; nothing of the package is installed,
+and no root is needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from farm.host import commands
 from farm.host.ledger import Ledger, Written
+from farm.host.user import unpacking
 from farm.model.errors import SurroundingsError
 from farm.model.events import Emit, Note
 
@@ -35,12 +37,9 @@ def home() -> Path:
 
 
 def extract_command(root: str, package: str = _PACKAGE) -> tuple[str, ...]:
-    """Return the argv that fetches and unpacks `package` into the directory `root`.
-
-    Nothing is run in there and nothing of another user's is made, so it takes no root.
-    """
-    options = ("--quiet", "--mode=chrootless", "--variant=extract")
-    return ("mmdebstrap", *options, f"--include={package}", _SUITE, root)
+    """Return the argv that fetches and unpacks `package` into the directory `root`."""
+    words = ("--quiet", "--variant=extract", *unpacking(), f"--include={package}")
+    return ("mmdebstrap", *words, _SUITE, root)
 
 
 def manual_commands() -> tuple[str, ...]:

@@ -22,6 +22,11 @@ class Cause(StrEnum):
     """Why a job, a check or a fetch failed, in words for people; reports hold them too."""
 
     COMPILE = "compile error"
+    SCRIPT = "build script failure"
+    MACRO = "procedural macro panic"
+    LINK = "linker error"
+    PACKAGING = "packaging error"
+    GIT = "git wanted in a build without it"
     TEST = "test or import failure"
     AUDIT = "audit failure"
     DEPENDENCY = "dependency that can't be installed"

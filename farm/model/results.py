@@ -85,6 +85,8 @@ class JobResult:
     checks: tuple[CheckResult, ...] = ()
     policy: str = ""
     """The most compatible platform tag that the audit found the wheel to keep."""
+    lock: str = ""
+    """sha256 of the Cargo.lock that it was built with, where that is not the source's own."""
     run: str = ""
     """The run that made the wheel: this one, or an earlier one where it was found made."""
 

@@ -188,6 +188,9 @@ class Settings(_Table):
     """More environment of the build."""
     network: Flag = False
     """Give the build a network. The report says so."""
+    locked: Flag = True
+    """Build only what Cargo.lock pins. Without, cargo chooses what is not in it, once for all jobs
+    of a run; the report has the lock's sha256."""
     out: Argument = "dist"
     """Where wheels go, from the project's directory."""
     source: Source = Source()

@@ -14,10 +14,14 @@ from typing import Literal
 from packaging.version import InvalidVersion, Version
 
 from farm.model.errors import UsageError
-from farm.project.toml import Table, read_toml
+from farm.project.toml import Table, parse_toml, read_toml
 
 MANIFEST = "Cargo.toml"
 LOCK = "Cargo.lock"
+INSIST = (
+    "Is the project not yours to change? locked = false in [tool.farm] has cargo choose what is "
+    "not pinned."
+)
 
 Kind = Literal["normal", "build", "dev"]
 _KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
@@ -296,32 +300,36 @@ def read_lock(crate: Crate) -> tuple[Locked, ...]:
             f"Cargo.lock missing in {crate.workspace_root}",
             f"Run `cargo generate-lockfile` in {crate.workspace_root} and commit it.",
         )
-    table = read_toml(file, "Run `cargo generate-lockfile` and commit it.")
+    return _packages(read_toml(file, "Run `cargo generate-lockfile` and commit it."))
+
+
+def locked_in(file: Path, text: str) -> tuple[Locked, ...]:
+    """Return the packages of the Cargo.lock `text`, which is called `file` where it is broken.
+
+    Raises UsageError then.
+    """
+    return _packages(parse_toml(file, text))
+
+
+def _packages(table: Table) -> tuple[Locked, ...]:
     return tuple(_locked(package) for package in table.tables("package"))
 
 
-def check_fresh(crate: Crate, locked: tuple[Locked, ...]) -> None:
-    """Raise UsageError when Cargo.lock can't be that of `crate` as it is now.
+def check_pinned(crate: Crate, locked: tuple[Locked, ...]) -> None:
+    """Raise UsageError when Cargo.lock lacks a crate from outside that `crate` depends on.
 
-    What is told here without cargo is a changed version and a new dependency; the rest is told
-    by `cargo --locked`.
+    That is what can be told without cargo, and can't be mended in the fetch, which mends what is
+    only the workspace's own.
     """
-    own = [package for package in locked if package.path and package.name == crate.name]
-    version = crate.inherited("version") or "0.0.0"
-    absent = {d.package for d in dependencies(crate)} - {package.name for package in locked}
-    if not own:
-        fault = f"{crate.name} is not in it"
-    elif version not in {package.text for package in own}:
-        fault = f"it has {crate.name} {own[0].text}, and Cargo.toml has {version}"
-    elif absent:
-        fault = f"{crate.name} depends on {', '.join(sorted(absent))}, not in it"
-    else:
-        return
-    place = crate.workspace_root
-    raise UsageError(
-        f"Cargo.lock in {place} is stale: {fault}",
-        f"Run `cargo update --workspace` in {place} and commit it.",
-    )
+    outside = {d.package for d in dependencies(crate) if d.path is None}
+    absent = outside - {package.name for package in locked}
+    if absent:
+        place = crate.workspace_root
+        raise UsageError(
+            f"Cargo.lock in {place} is stale: {crate.name} depends on "
+            f"{', '.join(sorted(absent))}, not in it",
+            f"Run `cargo update --workspace` in {place} and commit it. {INSIST}",
+        )
 
 
 def _locked(package: Table) -> Locked:

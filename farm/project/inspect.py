@@ -12,7 +12,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from farm.model.errors import UsageError
 from farm.model.targets import Abi
 from farm.project.bindings import Bindings, detect
-from farm.project.crates import LOCK, MANIFEST, Crate, Tree, check_fresh, read_lock
+from farm.project.crates import LOCK, MANIFEST, Crate, Tree, check_pinned, read_lock
 from farm.project.disk import readable
 from farm.project.features import Wanted, resolve
 from farm.project.pyproject import PyProject, read_pyproject
@@ -59,21 +59,27 @@ class Project:
 
 @readable()
 def inspect(
-    directory: Path, *, features: Sequence[str] = (), default_features: bool = True
+    directory: Path,
+    *,
+    features: Sequence[str] = (),
+    default_features: bool = True,
+    pinned: bool = True,
 ) -> Project:
     """Return the maturin project in `directory`.
 
     `features` and `default_features` are what `[tool.farm]` or the command line add to
-    `[tool.maturin]`. Raises UsageError, with a remedy, for whatever keeps it from being built:
-    no or a broken pyproject.toml or Cargo.toml, another build backend, no or a stale
-    Cargo.lock, bindings that can't be told.
+    `[tool.maturin]`; `pinned` says that Cargo.lock has to name every crate from outside. Raises
+    UsageError, with a remedy, for whatever keeps it from being built: no or a broken
+    pyproject.toml or Cargo.toml, another build backend, no Cargo.lock or one that lacks a crate,
+    bindings that can't be told.
     """
     root = directory.resolve()
     pyproject = read_pyproject(root)
     tree = Tree()
     crate = tree.crate(_manifest(root, pyproject))
     locked = read_lock(crate)
-    check_fresh(crate, locked)
+    if pinned:
+        check_pinned(crate, locked)
     maturin = pyproject.maturin
     wanted = Wanted(
         features=tuple(dict.fromkeys((*maturin.features, *features))),

@@ -8,6 +8,7 @@ jumped. What did not change keeps its time, so that only what did is compiled.
 
 from __future__ import annotations
 
+import io
 import secrets
 import tarfile
 from collections.abc import Mapping
@@ -74,6 +75,25 @@ def stamp_tar(tree: IO[bytes], into: IO[bytes], times: Mapping[str, float]) -> N
         for member in source:
             member.mtime = times.get(member.name, member.mtime)
             archive.addfile(member, source.extractfile(member) if member.isreg() else None)
+
+
+def replace_in_tar(
+    tree: IO[bytes], into: IO[bytes], name: str, content: bytes, time: float
+) -> None:
+    """Copy the archive `tree` of a source to `into`, with other `content` of the file `name`.
+
+    That file is of `time`. Neither is sought in.
+    """
+    with (
+        tarfile.open(fileobj=tree, mode="r|") as source,
+        tarfile.open(fileobj=into, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for member in source:
+            if member.name == name:
+                member.size, member.mtime = len(content), time
+                archive.addfile(member, io.BytesIO(content))
+            else:
+                archive.addfile(member, source.extractfile(member) if member.isreg() else None)
 
 
 def read_stamps(text: bytes) -> Stamps | None:

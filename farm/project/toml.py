@@ -79,7 +79,7 @@ def read_toml(file: Path, remedy: str) -> Table:
     is no TOML.
     """
     try:
-        return Table(file=file, data=tomllib.loads(file.read_bytes().decode()))
+        return parse_toml(file, file.read_bytes().decode())
     except FileNotFoundError:
         raise UsageError(f"no {file.name} in {file.parent}", remedy) from None
     except OSError as error:
@@ -88,5 +88,13 @@ def read_toml(file: Path, remedy: str) -> Table:
         raise UsageError(
             f"{file} is not UTF-8 (at byte {error.start})", "Save the file as UTF-8."
         ) from None
+    except ValueError as error:  # a path with a null in it
+        raise UsageError(f"{file} can't be read: {error}", remedy) from None
+
+
+def parse_toml(file: Path, text: str) -> Table:
+    """Return the parsed `text` of `file`; raise UsageError when it is no TOML."""
+    try:
+        return Table(file=file, data=tomllib.loads(text))
     except (ValueError, RecursionError) as error:  # the second for brackets in brackets
         raise UsageError(f"{file} is not valid TOML: {error}", "Correct the file.") from None

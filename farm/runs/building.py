@@ -24,7 +24,7 @@ from farm.runs.run import Found, Options
 from farm.runs.scheduler import Schedule, Work, run_jobs
 from farm.runs.workplace import Workplace, open_workplace
 from farm.steps.context import Context, Site
-from farm.steps.fetch import fetch
+from farm.steps.fetch import Fetched, fetch
 from farm.steps.hybrid import hybrid_warnings
 from farm.steps.retries import persist
 
@@ -103,14 +103,19 @@ def _jobs(
     workshop, plan = context.workshop, order.plan
     targets = workplace.targets
     site = context.site("fetch", targets.shared)
+    fetched = Fetched()
     if not targets.have(workplace.crates):
-        found.warnings = fetch(context, plan.fetch, site, order.request.project.crate)
-        targets.keep(workplace.crates)
+        project, source = order.request.project, order.request.source
+        fetched = fetch(context, plan.fetch, site, project, source)
+        found.warnings = fetched.warnings
+        if not fetched.lock:  # or the next run would not know which lock it was
+            targets.keep(workplace.crates)
     runner = JobRunner(
         context=context,
         targets=targets,
         out=order.request.out,
         keys=keys,
+        lock=fetched.lock,
         smoke=order.request.smoke,
     )
 

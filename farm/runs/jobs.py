@@ -64,6 +64,8 @@ class JobRunner:
     out: Path
     keys: Mapping[str, str]
     """By job, what its wheel is called in the cache; empty where nothing is cached."""
+    lock: str = ""
+    """See `JobResult.lock`."""
     smoke: bool = True
     turns: Turns = field(default_factory=Turns)
 
@@ -261,6 +263,7 @@ class JobRunner:
             wheel=_facts(wheel) if wheel else None,
             checks=progress.checks,
             policy=progress.policy,
+            lock=self.lock,
         )
         append_result(self.context.directory, result)
         return result

@@ -77,7 +77,10 @@ def read_request(
     pyproject = read_pyproject(directory.resolve())
     settings = read_settings(dict(pyproject.farm), str(pyproject.file))
     project = inspect(
-        directory, features=settings.features, default_features=not settings.no_default_features
+        directory,
+        features=settings.features,
+        default_features=not settings.no_default_features,
+        pinned=settings.locked,
     )
     check_maturin(project.pyproject, debian.MATURIN)
     for word in selectors.arches:
@@ -208,7 +211,14 @@ def make_plan(
         project=project.name,
         version=project.version,
         engine_arch=engine_arch,
-        fetch=plan_fetch(arches, engine_arch, project, manifest=manifest, config=config.arguments),
+        fetch=plan_fetch(
+            arches,
+            engine_arch,
+            project,
+            manifest=manifest,
+            config=config.arguments,
+            locked=request.settings.locked,
+        ),
         jobs=_only(jobs, request.selectors.only),
         left_out=tuple(left.line for left in selection.left_out),
         warnings=warnings,
@@ -295,6 +305,11 @@ def _only(jobs: Sequence[Job], wanted: Sequence[str]) -> tuple[Job, ...]:
 
 
 def _notes(settings: Settings) -> tuple[str, ...]:
+    notes = []
     if settings.network:
-        return ("builds have a network, as [tool.farm] network = true says",)
-    return ()
+        notes.append("builds have a network, as [tool.farm] network = true says")
+    if not settings.locked:
+        notes.append(
+            "cargo chooses what Cargo.lock does not pin, as [tool.farm] locked = false says"
+        )
+    return tuple(notes)

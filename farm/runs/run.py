@@ -143,7 +143,8 @@ def _go(
         found.order = order = without_lost(order, supply)
         plan = order.plan
         _clean_up(order, client, emit)
-        keys = {} if request.settings.network else wheel_keys(request, plan, supply.inputs)
+        settled = request.settings.locked and not request.settings.network
+        keys = wheel_keys(request, plan, supply.inputs) if settled else {}
         if not options.force:
             found.results = _take_cached(order, keys, directory, emit)
         cached = {result.job for result in found.results}

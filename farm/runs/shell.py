@@ -161,8 +161,8 @@ def bring_up(
     site = context.site(job.id, shared, target=workshop.volume(f"{job.id}-target"))
     with context.log(job.id) as log:
         if step is Phase.BUILD or wheel is None:
-            crate = order.request.project.crate
-            fetch(context, order.plan.fetch, context.site("fetch", shared), crate)
+            project, source = order.request.project, order.request.source
+            fetch(context, order.plan.fetch, context.site("fetch", shared), project, source)
         if step is Phase.BUILD:
             with brought_up(context, job, job.build, site, log):
                 return Entrance(spec=_entered(site.built))

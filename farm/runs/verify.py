@@ -168,6 +168,17 @@ def _require_source(made: Made, request: Request) -> None:
     )
 
 
+def _require_lock(made: Made, lock: str) -> None:
+    """Raise UsageError where cargo chose other crates than for the run; see `JobResult.lock`."""
+    if lock != made.result.lock:
+        raise UsageError(
+            f"Cargo.lock pins not all crates, and cargo chooses others than for run {made.run.id}: "
+            f"its report names a lock of sha256 {made.result.lock or 'the source'}, now it is "
+            f"{lock or 'the source'}",
+            "Run cargo update --workspace and commit Cargo.lock, to have it the same every time.",
+        )
+
+
 def _images(made: Made, there: Sequence[Image]) -> dict[str, Image]:
     """Return, of the images `there`, those that the report names, by name.
 
@@ -242,8 +253,10 @@ def _build(context: Context, order: Order, made: Made) -> Path:
         context.emit(Warned(text=text, job=job.id))
 
     try:
-        commands, crate = _whole(made.report.fetch, order.plan.fetch), order.request.project.crate
-        fetch(context, commands, context.site("fetch", shared), crate)
+        commands = _whole(made.report.fetch, order.plan.fetch)
+        project, source = order.request.project, order.request.source
+        fetched = fetch(context, commands, context.site("fetch", shared), project, source)
+        _require_lock(made, fetched.lock)
         context.emit(JobPhase(job=job.id, phase=Phase.BUILD))
         target = context.workshop.volume(f"{job.id}-target")  # empty, as for farm build --force
         site = context.site(job.id, shared, target=target)

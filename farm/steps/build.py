@@ -15,7 +15,8 @@ from farm.model.failures import Cause
 from farm.model.plan import SOURCE, TARGET, WORK, Build, Command, Job
 from farm.model.runs import BUILT
 from farm.steps.context import Context, Log, Site
-from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.outcome import Setting, failure
+from farm.steps.reasons import Reasons
 from farm.steps.received import received
 from farm.wheels.metadata import file_name_fault
 

@@ -21,6 +21,7 @@ CARGO_ENVIRONMENT = {
 }
 """What cargo needs to read manifests, and to fetch what they name."""
 _VENV = f"{CHECK}/venv"
+LOCKED = "--locked"
 RESOLVED = "resolved"
 """What a line begins with that tells of a crate which the project's features bring."""
 WHEEL = f"{CHECK}/{{wheel}}"
@@ -46,11 +47,13 @@ def plan_fetch(
     *,
     manifest: str,
     config: Sequence[str],
+    locked: bool = True,
 ) -> tuple[Command, ...]:
     """Return the commands that get every crate that a build of `project` for `arches` needs.
 
     `manifest` is Cargo.toml's path below the source root, `config` are `--config` arguments
-    that are safe to hand to cargo. The engine's own architecture is always among the targets,
+    that are safe to hand to cargo; unless `locked`, the first may change Cargo.lock. The engine's
+    own architecture is always among the targets,
     for build scripts and procedural macros.
 
     Cargo locks, and `cargo fetch` gets, what the workspace's own features reach. A feature of a
@@ -59,13 +62,13 @@ def plan_fetch(
     spared for what most projects ask of PyO3, which brings none.
     """
     triples = sorted({arch.triple for arch in (*arches, engine_arch)})
-    common = ["--locked", "--manifest-path", f"{SOURCE}/{manifest}"]
+    common = ["--manifest-path", f"{SOURCE}/{manifest}"]
     for triple in triples:
         common += ["--target", triple]
-    argvs = [["cargo", "fetch", *common, *config]]
+    argvs = [["cargo", "fetch", *([LOCKED] if locked else []), *common, *config]]
     if any("/" in feature and not brings_no_crate(feature) for feature in _asked(project)):
         shown = ("--prefix", "none", "--format", f"{RESOLVED} {{p}}")
-        argvs.append(["cargo", "tree", *common, *shown, *feature_argv(project), *config])
+        argvs.append(["cargo", "tree", LOCKED, *common, *shown, *feature_argv(project), *config])
     return tuple(
         Command(
             image=f"builder-{engine_arch}",

@@ -19,6 +19,11 @@ class Missing:
     package: str
     """Debian's package of it, or an empty string."""
 
+    @property
+    def git(self) -> bool:
+        """It is git itself."""
+        return self.package == PROGRAMS["git"]
+
     def __str__(self) -> str:
         if not self.package:
             return f"{self.what} is missing, and no package of the builder image has it"
@@ -49,6 +54,11 @@ def _openssl(_: str) -> Missing:
 
 
 _NAME = r"[\w.+-]{1,100}"
+_PROGRAMS = "git|python3?|perl|cmake|nasm|protoc|flatc|capnp|npm|npx|yarn|clang|bison|flex|swig"
+"""Programs whose names are no words of their own."""
+_STARTED = r"\b(?:[Ee]xecut|[Rr]un|[Ss]pawn|[Ii]nvok|[Ss]tart|[Ll]aunch|[Cc]all|[Ff]ind)\w{0,3}\b"
+_ENOENT = r"(?:.*\(os error 2\)|.*code: 2, kind: NotFound)"
+_NOT_THERE = r"(?:kind: NotFound|\(os error 2\)|\bnot found\b)"
 _TOLD: tuple[tuple[re.Pattern[str], Callable[[str], Missing]], ...] = tuple(
     (re.compile(pattern), made)
     for pattern, made in (
@@ -64,15 +74,28 @@ _TOLD: tuple[tuple[re.Pattern[str], Callable[[str], Missing]], ...] = tuple(
         (rf"Package '?({_NAME})'?(?:, required by '[^']+',| was) not found", _library),
         (rf"The system library `({_NAME})` required by crate", _library),
         (r"The (pkg-config) command could not be found", _program),
-        # Crates that look for one thing: openssl-sys, clang-sys, cmake, prost-build, cc.
+        # Crates that look for one thing: openssl-sys, clang-sys, cmake and autotools,
+        # prost-build, protobuf-parse, aws-lc-sys, openssl-src, cc.
         (r"(Could not find directory of OpenSSL installation)", _openssl),
         (
             r"(Unable to find libclang|couldn't find any valid shared libraries.*libclang)",
             _libclang,
         ),
         (rf"[Ii]s `({_NAME})` not installed\?", _program),
-        (r"Could not find `(protoc)`", _program),
+        (
+            r"Could not find `(protoc)`|failed to invoke (protoc) |(protoc) binary not found",
+            _program,
+        ),
+        (rf"^Missing dependency: ({_NAME})$", _program),
+        (rf"Command '({_NAME})' not found\. Is ", _program),
         (r'failed to find tool "([^"]{1,200})"', _program),
+        # Build scripts that run a program: nasm-rs, and many by hand.
+        (rf"^(?=.*{_STARTED}).*(?<![\w./-])({_PROGRAMS})(?![\w./-]){_ENOENT}", _program),
+        (rf"^({_PROGRAMS}): {_ENOENT}", _program),
+        (
+            rf"{_STARTED}(?: command)?:? [`'\"]({_NAME})(?: [^`'\"]*)?[`'\"].*{_NOT_THERE}",
+            _program,
+        ),
         # Shells and make.
         (rf"(?:^|\s)\S{{1,200}}: \d+: ({_NAME}): not found$", _program),
         (rf": ({_NAME}): command not found$", _program),
@@ -85,5 +108,5 @@ def missing(line: str) -> Missing | None:
     """Return what one line of a build's output says is missing, or None."""
     for pattern, made in _TOLD:
         if found := pattern.search(line):
-            return made(found[1])
+            return made(next(filter(None, found.groups())))
     return None

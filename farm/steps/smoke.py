@@ -19,7 +19,8 @@ from farm.model.results import CheckResult
 from farm.steps.commands import PROGRAM, REQUEST, WHEEL
 from farm.steps.context import Context, Log, Site, archive
 from farm.steps.network import certificates
-from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.outcome import Setting, failure
+from farm.steps.reasons import Reasons
 from farm.steps.retries import persist
 from farm.wheels.archive import Wheel
 from farm.wheels.check import Answer, answer, program, request

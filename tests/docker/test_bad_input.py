@@ -44,20 +44,45 @@ def test_a_failed_rebuild_leaves_the_older_good_wheel(farm: Farm, warm: Project)
     assert wheel.read_bytes() == before
 
 
-def test_a_stale_lock_is_the_projects_fault(farm: Farm, project: Project) -> None:
+def test_a_lock_is_mended_where_it_lacks_only_what_the_workspace_is(
+    farm: Farm, project: Project
+) -> None:
+    """Another version, and one more dependency, which the lock has: what it pins is built."""
     place = project("tiny")
     replaced(place / "Cargo.toml", 'version = "0.1.0"', 'version = "0.2.0"')
-    ended = farm("build", place, *ONE).failed(2)
-    assert "is stale: it has tiny 0.1.0" in ended.err
-    assert "cargo update --workspace" in ended.err
-
-
-def test_a_lock_that_only_cargo_finds_stale_is_too(farm: Farm, project: Project) -> None:
-    place = project("tiny")
     replaced(place / "Cargo.toml", 'pyo3-ffi = "0.30"', 'pyo3-ffi = "0.30"\nlibc = "0.2"')
+    before = (place / "Cargo.lock").read_bytes()
+    cache = {"XDG_CACHE_HOME": str(place.parent / "cache")}
+    ended = farm("build", place, *ONE, "--json", environment=cache).succeeded()
+    assert "Cargo.lock does not fit Cargo.toml, and is mended in the copy" in ended.err
+    assert "tiny 0.1.0 is 0.2.0, tiny needs libc" in ended.err
+    assert (place / "Cargo.lock").read_bytes() == before
+    (lock,) = {job["lock"] for job in ended.json["jobs"]}
+    assert lock
+    (wheel,) = (place / "dist").glob("*.whl")
+    farm("verify", wheel, "--project", place).succeeded()
+    again = farm("build", place, *ONE, "--json", environment=cache).succeeded().json
+    assert [(job["status"], job["lock"]) for job in again["jobs"]] == [("cached", lock)]
+
+
+def test_a_lock_that_pins_too_little_is_resolved_only_by_who_insists(
+    farm: Farm, project: Project
+) -> None:
+    place = project("tiny")
+    replaced(place / "Cargo.toml", 'pyo3-ffi = "0.30"', 'pyo3-ffi = "0.30"\nitoa = "1"')
     ended = farm("build", place, *ONE).failed(2)
-    assert "Cargo.lock does not fit Cargo.toml: cargo would have to change it" in ended.err
-    assert "cargo update --workspace" in ended.err
+    assert "tiny depends on itoa, not in it" in ended.err
+    assert "locked = false" in ended.err
+    replaced(place / "Cargo.toml", 'itoa = "1"', "")
+    replaced(place / "Cargo.lock", 'version = "0.2.191"', 'version = "0.1.0"')
+    ended = farm("build", place, *ONE).failed(2)
+    assert "cargo would have to change it, and to take libc 0.2." in ended.err
+    with (place / "pyproject.toml").open("a") as file:
+        file.write("[tool.farm]\nlocked = false\n")
+    ended = farm("build", place, *ONE, "--json").succeeded()
+    assert "cargo chose libc 0.2." in ended.err
+    assert all(job["lock"] for job in ended.json["jobs"])
+    assert any("locked = false" in note for note in ended.json["notes"])
 
 
 def test_a_crate_that_the_registry_lacks_is_named(farm: Farm, project: Project) -> None:

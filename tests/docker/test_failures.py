@@ -46,6 +46,12 @@ fn main() {
     ended.expect("is `cmake` not installed?");
 }
 """
+RUNS_GIT = """
+fn main() {
+    let ended = std::process::Command::new("sh").args(["-c", "git describe"]).status();
+    assert!(ended.unwrap().success(), "no version");
+}
+"""
 WANTS_THE_NETWORK = 'fn main() { std::net::TcpStream::connect("crates.invalid:443").unwrap(); }'
 TAKES_LONG = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }"
 TAKES_A_WHILE = "fn main() { std::thread::sleep(std::time::Duration::from_secs(20)); }"
@@ -90,6 +96,7 @@ ALSO_LONG = pytest.mark.slow
         pytest.param(
             CALLS, "", Cause.LIBRARY, 1, "the builder image has no cmake", marks=ALSO_LONG
         ),
+        pytest.param(RUNS_GIT, "", Cause.GIT, 1, "neither git nor .git", marks=ALSO_LONG),
         (WANTS_THE_NETWORK, "", Cause.OFFLINE, 1, "network = true in [tool.farm]"),
         (TAKES_LONG, "build-minutes = 0.1", Cause.DEADLINE, 1, "deadline of 0.1 minutes"),
         (DOES_NOT_COMPILE, "", Cause.COMPILE, 1, "mismatched types"),

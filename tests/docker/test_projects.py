@@ -34,6 +34,11 @@ SDISTS = [
     pytest.param(Sdist(project="blake3", version="1.0.9"), marks=ALSO_LONG),
     # abi3, with manifest and lock below the directory of pyproject.toml, and a path dependency
     pytest.param(Sdist(project="safetensors", version="0.8.0", tag="cp310-abi3"), marks=ALSO_LONG),
+    # a program; its lock names members of the workspace that the sdist leaves out
+    pytest.param(
+        Sdist(project="rust-just", version="1.59.0", tag="py3-none", arches=(Arch.X86_64,)),
+        marks=ALSO_LONG,
+    ),
     # crates in its own tree, as its cargo configuration says
     pytest.param(
         Sdist(project="orjson", version="3.13.0", arches=(Arch.AARCH64,)), marks=ALSO_LONG

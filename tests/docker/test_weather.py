@@ -157,7 +157,23 @@ SURVIVED_BY_THE_NEXT_WAY = {
 }
 
 
-@pytest.mark.parametrize("weather", SURVIVED_BY_THE_NEXT_WAY)
+SLOW = {
+    "connections are reset",
+    "lists are not what was signed",
+    "lists end in the middle",
+    "lists stop in the middle",
+    "the server is out of service",
+}
+"""What apt itself tries again and again, before it gives up."""
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+        for name in SURVIVED_BY_THE_NEXT_WAY
+    ],
+)
 def test_what_one_suite_lacks_is_had_of_the_next(
     weather: str, archives: Archives, look: Look
 ) -> None:
@@ -239,6 +255,7 @@ def test_what_is_signed_by_nobody_known_is_not_taken(archives: Archives, look: L
         root(archive).simulate()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_the_networks_fault(archives: Archives, look: Look) -> None:
     archive = replace(archives.make("gone"), mirror="http://127.0.0.1:9/debian", security="")
     found = look(replace(archive, security=archive.mirror))
@@ -292,7 +309,15 @@ BROKEN_FILES = {
 }
 
 
-@pytest.mark.parametrize("weather", BROKEN_FILES)
+@pytest.mark.parametrize(
+    "weather",
+    [
+        pytest.param(
+            name, marks=() if name in {"of other bytes", "not there"} else pytest.mark.slow
+        )
+        for name in BROKEN_FILES
+    ],
+)
 def test_files_that_go_bad_after_the_look_leave_no_image(
     weather: str, archives: Archives, look: Look, client: docker.DockerClient, seed: str
 ) -> None:
@@ -327,7 +352,15 @@ PASSING = {
 }
 
 
-@pytest.mark.parametrize("weather", PASSING)
+@pytest.mark.parametrize(
+    "weather",
+    [
+        pytest.param(
+            name, marks=() if name in {"come again", "a mirror that changes"} else pytest.mark.slow
+        )
+        for name in PASSING
+    ],
+)
 def test_what_passes_is_waited_for(weather: str, archives: Archives, look: Look) -> None:
     fault = {"match": LISTS + "Packages$", "times": 1, **PASSING[weather]}
     found = look(archives.make("passing", *both(*GOOD), weather=(fault,)))
@@ -335,6 +368,7 @@ def test_what_passes_is_waited_for(weather: str, archives: Archives, look: Look)
     assert not found.lost
 
 
+@pytest.mark.slow
 def test_an_upgrade_from_a_mirror_that_is_gone_keeps_what_there_is(
     farm: Farm, archives: Archives, client: docker.DockerClient, seed: str
 ) -> None:

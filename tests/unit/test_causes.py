@@ -206,6 +206,16 @@ LACKING = (
     ("sh: 1: ninja: not found", "ninja", "ninja-build"),
     ("bash: cmake: command not found", "cmake", "cmake"),
     ("make: flex: No such file or directory", "flex", "flex"),
+    (
+        "Failed to execute `capnp --version`: No such file or directory (os error 2). Please",
+        "capnp",
+        "capnproto",
+    ),
+    ("protoc binary not found: cannot find binary path", "protoc", "protobuf-compiler"),
+    ("failed to invoke protoc (hint: https://docs.rs/x): (path: y): z", "protoc", "protobuf"),
+    ("Missing dependency: nasm", "nasm", "nasm"),
+    ("Command 'perl' not found. Is perl installed?", "perl", "perl"),
+    ('npm: Os { code: 2, kind: NotFound, message: "No such file or directory" }', "npm", ""),
 )
 
 
@@ -226,6 +236,10 @@ def test_what_the_system_lacks(line: str, name: str, package: str) -> None:
         "   Compiling cmake v0.1.58",
         "a.c:3:5: error: use of undeclared identifier 'x'",
         "error: No package found",
+        "error: couldn't read python code: No such file or directory (os error 2)",
+        "error: couldn't read `src/../git`: No such file or directory (os error 2)",
+        "warning: python not found, which is as well",
+        "could not call make.rs: No such file or directory (os error 2)",
     ],
 )
 def test_what_is_no_sign_of_something_missing(line: str) -> None:

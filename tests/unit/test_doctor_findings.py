@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nobody import nobody
 
 from farm.cli.doctor import lines
 from farm.doctor import examine as doctor
@@ -11,7 +12,7 @@ from farm.doctor.findings import Diagnosis, Finding, Level, Repair
 from farm.engine import connection
 from farm.engine.connection import Facts
 from farm.engine.emulation import GUESTS, Emulation, Handler, State
-from farm.host import packages, plugin
+from farm.host import binfmt, packages, plugin
 from farm.host.ledger import Ledger
 from farm.model.errors import ExitCode, SurroundingsError
 from farm.model.targets import Arch
@@ -167,9 +168,28 @@ def test_the_report_puts_remedy_and_commands_under_the_fault() -> None:
         "FAULT   aarch64    no aarch64 emulation on this engine",
         "                   Register the farm's QEMU:",
         "                     farm doctor --fix",
-        "1 fault. `farm doctor --fix`, as root, repairs what it can.",
+        "1 fault. `farm doctor --fix` repairs what it can.",
     ]
 
 
 def test_the_report_of_a_machine_without_fault_ends_well() -> None:
     assert lines(Diagnosis(findings=(_judge(State.NATIVE),)))[-1] == "All is well."
+
+
+def test_who_is_not_root_is_told_what_to_type_with_sudo(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(packages, "available", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with nobody():
+        typed = doctor._mmdebstrap(seed=False).commands
+        mount = _judge(State.UNMOUNTED).commands[0]
+        with pytest.raises(SurroundingsError) as caught:
+            packages.install(("git",), ledger=Ledger(path=tmp_path / "changes"), emit=print)
+        last = lines(Diagnosis(findings=(_judge(State.MISSING),)))[-1]
+    install = "apt-get install --no-install-recommends"
+    assert typed[0] == "sudo apt-get update"
+    assert typed[1].startswith(f"sudo {install} mmdebstrap ")
+    assert mount == f"sudo {' '.join(binfmt.MOUNT)}"
+    assert f"sudo apt-get update && sudo {install} git" in caught.value.remedy
+    assert last.endswith("What is told with sudo above it leaves to you.")

@@ -4,7 +4,8 @@ import pytest
 
 from farm.model.errors import ExitCode
 from farm.model.failures import Cause, Ended
-from farm.steps.outcome import Reasons, Setting, failure
+from farm.steps.outcome import Setting, failure
+from farm.steps.reasons import Reasons
 
 BUILD = Setting(deadline=60)
 

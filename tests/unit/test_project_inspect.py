@@ -162,18 +162,32 @@ def test_a_missing_lock_is_an_error_with_the_command(tmp_path: Path) -> None:
     assert "cargo generate-lockfile" in error.remedy
 
 
+def test_a_lock_that_lacks_a_crate_is_an_error_with_the_command(tmp_path: Path) -> None:
+    cargo = CARGO + 'serde = "1"\nrand = "1"\n'
+    place = write(tmp_path, SIMPLE | {"Cargo.toml": cargo})
+    error = fault(place)
+    assert (
+        f"Cargo.lock in {tmp_path} is stale: sample depends on rand, serde, not in it"
+        in error.message
+    )
+    assert "cargo update --workspace" in error.remedy
+    assert "locked = false" in error.remedy
+    assert inspect(place, pinned=False).name == "sample"
+
+
 @pytest.mark.parametrize(
-    ("cargo", "words"),
+    "cargo",
     [
-        (CARGO.replace("1.2.3", "1.2.4"), "it has sample 1.2.3, and Cargo.toml has 1.2.4"),
-        (CARGO.replace("sample", "other"), "other is not in it"),
-        (CARGO + 'serde = "1"\nrand = "1"\n', "sample depends on rand, serde, not in it"),
+        CARGO.replace("1.2.3", "1.2.4"),
+        CARGO.replace("sample", "other"),
+        CARGO + 'helper = { path = "helper" }\n',
     ],
 )
-def test_a_stale_lock_is_an_error_with_the_command(tmp_path: Path, cargo: str, words: str) -> None:
-    error = fault(write(tmp_path, SIMPLE | {"Cargo.toml": cargo}))
-    assert f"Cargo.lock in {tmp_path} is stale: {words}" in error.message
-    assert "cargo update --workspace" in error.remedy
+def test_what_of_a_lock_is_the_workspaces_own_is_left_to_the_fetch(
+    tmp_path: Path, cargo: str
+) -> None:
+    files = {"Cargo.toml": cargo, "helper/Cargo.toml": CARGO.replace("sample", "helper")}
+    assert inspect(write(tmp_path, SIMPLE | files)).bindings.kind == "pyo3"
 
 
 @pytest.mark.parametrize(

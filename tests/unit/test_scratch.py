@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from nobody import nobody, place_of_nobody
 
 from farm.host.scratch import scratch
 
@@ -44,3 +46,15 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_is_not(
     with scratch():
         assert not theirs.exists()
     assert [path.name for path in top.iterdir()] == ["somebody-else"]
+
+
+def test_what_another_user_left_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the farm's name, and can't be opened: as root's looks to everybody else."""
+    with place_of_nobody() as top:
+        monkeypatch.setattr(tempfile, "tempdir", str(top))
+        theirs = top / "farm-scratch-theirs"
+        theirs.mkdir(mode=0)
+        with nobody(), scratch() as mine:
+            (mine / "file").touch()
+            assert mine.stat().st_uid == os.geteuid()
+        assert list(top.iterdir()) == [theirs]

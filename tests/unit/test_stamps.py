@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from farm.project.source import Source, SourceFile
-from farm.project.stamps import read_stamps, stamp_tar, stamped, stamps_text
+from farm.project.stamps import read_stamps, replace_in_tar, stamp_tar, stamped, stamps_text
 
 
 def source(place: Path, **files: str) -> Source:
@@ -86,3 +86,18 @@ def test_the_archive_gets_the_times_and_stays_what_it_is_otherwise(tmp_path: Pat
             member.linkname,
         )
         assert same == content
+
+
+def test_one_file_of_an_archive_has_another_content_and_time(tmp_path: Path) -> None:
+    tree, into = io.BytesIO(), io.BytesIO()
+    source(tmp_path, a="1", b="2").write_tar(tree, mtime=100)
+    tree.seek(0)
+    replace_in_tar(tree, into, "b", b"longer", 200.5)
+    into.seek(0)
+    with tarfile.open(fileobj=into) as archive:
+        found = {
+            member.name: (member.mtime, file.read())
+            for member in archive
+            if (file := archive.extractfile(member))
+        }
+    assert found == {"a": (100, b"1"), "b": (200.5, b"longer")}
