@@ -186,6 +186,8 @@ class Settings(_Table):
     """More arguments of maturin build, handed on to cargo."""
     environment: dict[Variable, Argument] = Field(default_factory=dict)
     """More environment of the build."""
+    native_cpu: Flag = False
+    """Let wheels be compiled for the very processor that builds. The report says so."""
     network: Flag = False
     """Give the build a network. The report says so."""
     locked: Flag = True

@@ -117,7 +117,7 @@ def local_directories(root: Path, directory: Path) -> tuple[Path, ...]:
     found = []
     for file in _files(root, directory):
         base = file.file.parent.parent
-        for key, value in _leaves(file.data):
+        for key, value in leaves(file.data):
             if key[-1] in _PATHS and _allowed(key) and isinstance(value, str):
                 found.append(Path(os.path.normpath(base / value)))
     return tuple(path for path in dict.fromkeys(found) if path.is_dir())
@@ -125,11 +125,14 @@ def local_directories(root: Path, directory: Path) -> tuple[Path, ...]:
 
 @readable()
 def compiler_flags(root: Path, directory: Path) -> tuple[Flags, ...]:
-    """Return every `rustflags` that the configuration of `directory` below `root` sets."""
+    """Return the flags that the configuration of `directory` below `root` gives compilers.
+
+    These are every `rustflags`, and what `[env]` says to C compilers.
+    """
     found = []
     for file in _files(root, directory):
-        for key, value in _leaves(file.data):
-            if key[-1] == "rustflags":
+        for key, value in leaves(file.data):
+            if key[-1] == "rustflags" or (key[0] == "env" and "FLAGS" in key[1]):
                 words = value.split() if isinstance(value, str) else value
                 if isinstance(words, list):
                     name = ".".join(map(_key, key))
@@ -141,7 +144,7 @@ def _merged(root: Path, directory: Path) -> dict[Key, tuple[Path, Any]]:
     """Return the leaves of the whole hierarchy; the nearer file wins."""
     found: dict[Key, tuple[Path, Any]] = {}
     for file in _files(root, directory):
-        for key, value in _leaves(file.data):
+        for key, value in leaves(file.data):
             found.setdefault(key, (file.file, value))
     return found
 
@@ -157,10 +160,11 @@ def _files(root: Path, directory: Path) -> Iterator[Table]:
                 break
 
 
-def _leaves(table: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+def leaves(table: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    """Yield every value of nested tables that is no table, with its key."""
     for name, value in table.items():
         if isinstance(value, dict) and len(above) < _DEEPEST:
-            yield from _leaves(value, (*above, name))
+            yield from leaves(value, (*above, name))
         elif above[:1] == ("patch",) and len(above) == 2 and isinstance(value, str):  # noqa: PLR2004 - patch.<registry>
             yield (*above, name, "version"), value
         else:

@@ -235,15 +235,6 @@ def _of_text(script: BuildScript, text: RustText) -> Iterator[Finding]:
 def _of_flags(flags: Flags) -> Iterator[Finding]:
     text = " ".join(flags.flags)
     place = f"{flags.key} in {flags.file}"
-    if _NATIVE.search(text):
-        yield Finding(
-            harm=Harm.WRONG,
-            crate="",
-            version="",
-            file=place,
-            meaning="target-cpu=native means the processor that it is built on",
-            remedy="name a processor that all of the wheel's users have, or leave it out",
-        )
     if _PROFILE.search(text):
         yield _profile(place)
 

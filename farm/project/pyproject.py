@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from farm.model.errors import UsageError
+from farm.model.errors import UsageError, nearest
 from farm.project.bindings import Conditional
 from farm.project.disk import readable
 from farm.project.toml import Table, read_toml
@@ -23,6 +23,19 @@ PYPROJECT = "pyproject.toml"
 _LONGEST = 4000
 """Characters of a requirement or range: a number in it has to be one that Python reads."""
 _DEFAULT_BACKEND = "setuptools.build_meta:__legacy__"
+
+
+_KEYS = frozenset(
+    {
+        *("all-features", "auditwheel", "bindings", "compatibility", "config", "data"),
+        *("editable-profile", "exclude", "features", "frozen", "include", "locked"),
+        *("manifest-path", "manylinux", "module-name", "no-default-features", "pgo-command"),
+        *("profile", "python-packages", "python-source", "rustc-args", "sbom", "sdist-generator"),
+        *("sdist-include", "skip-auditwheel", "strip", "target", "targets", "unstable-flags"),
+        "use-base-python",
+    }
+)
+"""Keys of `[tool.maturin]`: maturin.schema.json of maturin 1.16, and those of earlier versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +63,8 @@ class Maturin:
     """True when a command for profile-guided optimisation is set."""
     rustflags: tuple[str, ...]
     """`rustc-args`."""
+    config: tuple[str, ...]
+    """`config`, as of cargo's `--config`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +119,7 @@ def read_pyproject(directory: Path) -> PyProject:
         groups=table.table("dependency-groups").data,
         license_files=_license_files(table),
         elsewhere=_elsewhere(project, maturin),
-        warnings=warnings,
+        warnings=(*warnings, *_unknown(maturin)),
     )
 
 
@@ -172,6 +187,14 @@ def _specifiers(table: Table, key: str) -> SpecifierSet | None:
         raise table.fault(key, f"a version range: {text!r}") from None
 
 
+def _unknown(table: Table) -> Iterator[str]:
+    """Yield a line for each key of `[tool.maturin]` that maturin passes over."""
+    for key in table.data:
+        if key not in _KEYS:
+            known = nearest(key, sorted(_KEYS))
+            yield f"{table.file}: maturin knows no key {key!r} in [tool.maturin]{known}"
+
+
 def _maturin(table: Table) -> Maturin:
     plain, conditional = _features(table)
     return Maturin(
@@ -191,6 +214,7 @@ def _maturin(table: Table) -> Maturin:
         strip=bool(table.flag("strip")),
         pgo=any(key.startswith("pgo") for key in table.data),
         rustflags=table.texts("rustc-args"),
+        config=table.texts("config"),
     )
 
 

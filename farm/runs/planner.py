@@ -21,7 +21,9 @@ from farm.model.settings import Settings, read_settings
 from farm.model.targets import Arch, Interpreter, Mode, Target
 from farm.project import select
 from farm.project.cargo_config import fetch_config
+from farm.project.channel import channel_warnings
 from farm.project.inspect import Project, inspect
+from farm.project.processor import processor_warnings
 from farm.project.pyproject import PyProject, check_maturin, read_pyproject
 from farm.project.source import Source, collect, last_commit, source_date_epoch
 from farm.steps.commands import plan_build, plan_check, plan_fetch
@@ -205,7 +207,14 @@ def make_plan(
     jobs = [
         _job(request, wheel, arch, engine_arch) for wheel in selection.wheels for arch in arches
     ]
-    warnings = (*project.warnings, *source.warnings, *selection.warnings, *config.left_out)
+    warnings = (
+        *project.warnings,
+        *source.warnings,
+        *selection.warnings,
+        *config.left_out,
+        *processor_warnings(project, request.settings, source.root, arches),
+        *channel_warnings(project, request.settings, source.root),
+    )
     manifest = project.manifest.relative_to(source.root).as_posix()
     return Plan(
         project=project.name,

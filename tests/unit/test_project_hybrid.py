@@ -142,8 +142,6 @@ def test_a_line_names_crate_version_file_meaning_and_remedy() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("-C", "target-cpu=native"), "target-cpu=native means"),
-        (("-Ctarget-cpu=native",), "target-cpu=native means"),
         (("-Cprofile-use=x.profdata",), "profile-guided"),
         (("-Ctarget-cpu=neoverse-n1", "-g"), ""),
     ],
