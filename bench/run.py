@@ -1,6 +1,6 @@
 """Measures the farm beside other ways to make the same wheels, in one run, by turns.
 
-    .venv/bin/python bench/run.py [--form long|short] [--minutes N] [--fresh] [--table]
+    .venv/bin/python bench/run.py [--form long|short|checks] [--minutes N] [--fresh] [--table]
 
 `make bench` is the long form, `make bench-short` the short one. Each measurement is written down
 as soon as it is made, and a run that was ended goes on where it was. Ends with status 1 when a

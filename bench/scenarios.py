@@ -171,7 +171,7 @@ class Part:
 DRAWN = ("x86_64", "aarch64", "half", "matrix", "changed", "unchanged")
 """What is in the picture."""
 _ONE = ("x86_64", "aarch64", "after")
-_MANY = ("half", "matrix", "changed", "unchanged")
+_MANY = ("half", "matrix", "checked", "changed", "unchanged")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,6 @@ LONG = Form(
             Part(project=project, scenarios=("half", "matrix"), contestants=(PLAIN,))
             for project in (CRATE, RPDS)
         ),
-        *(Part(project=project, scenarios=("checked",)) for project in (CRATE, RPDS)),
         Part(project=HEAVY, scenarios=("x86_64", "aarch64")),
         Part(project=TINY, scenarios=("aarch64", "emulated"), contestants=(FARM,)),
         Part(project=TINY, scenarios=("check",)),
@@ -234,7 +233,16 @@ SHORT = Form(
     ),
     left="one changed line, cibuildwheel, cargo-zigbuild after x86_64, checks, other projects",
 )
-FORMS = {"long": LONG, "short": SHORT}
+CHECKS = Form(
+    rounds=3,
+    minutes=40,
+    parts=tuple(
+        Part(project=project, scenarios=("matrix", "checked"), contestants=(FARM,))
+        for project in (CRATE, RPDS)
+    ),
+    left="all but checks",
+)
+FORMS = {"long": LONG, "short": SHORT, "checks": CHECKS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,6 +348,7 @@ RATIOS = (
         title="all wheels: with checks / without",
         over=Cell(scenario="checked", contestant=FARM, figure="whole"),
         under=_MATRIX,
+        at_most=1.25,
     ),
     Ratio(
         title="one x86_64 wheel: cibuildwheel / farm",

@@ -76,6 +76,17 @@ OFFERS = (
 
 INTERPRETERS = tuple(offer.interpreter for offer in OFFERS)
 
+_GLIBC = {BULLSEYE: "2.31", BOOKWORM: "2.36", TRIXIE: "2.40", FORKY: "2.40"}
+"""What wheels may need where an interpreter runs, which has its suite's own glibc. That of trixie
+and of forky is newer, but no platform of uv's is."""
+
+
+def check_platform(interpreter: Interpreter, arch: Arch) -> str:
+    """Return what uv calls the platform of `interpreter`, for whom it does not ask it itself."""
+    suites = {offer.interpreter: offer.suite for offer in OFFERS}
+    glibc = _GLIBC[suites[interpreter]] if interpreter in suites else GLIBC_FLOOR
+    return f"{arch}-manylinux_{glibc.replace('.', '_')}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:

@@ -46,10 +46,18 @@ class Check:
     interpreter: Interpreter
     prepare: tuple[Command, ...]
     """Makes the virtual environment; on a network only if there are dependencies to get."""
+    compile: tuple[Command, ...]
+    """Compiles the modules in it, on the engine's own architecture and never on a network; empty
+    where the check runs there itself. Where it fails, the modules are compiled when imported."""
     run: tuple[Command, ...]
     """Imports the wheel's modules, then the project's own smoke command; never on a network."""
     excused: bool = False
     """Left out, with a line, where a dependency has no wheel for the interpreter."""
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Its commands in their order."""
+        return (*self.prepare, *self.compile, *self.run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +93,7 @@ class Job:
             if build is not None:
                 commands += [*build.prepare, build.command]
         for check in self.checks:
-            commands += [*check.prepare, *check.run]
+            commands += check.commands
         return tuple(commands)
 
     @property

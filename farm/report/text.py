@@ -40,7 +40,7 @@ def _job(job: Job) -> Iterator[str]:
     for check in job.checks:
         excused = ", excused where a dependency has no wheel" if check.excused else ""
         yield f"  check on {check.interpreter.version}{excused}"
-        yield from _commands((*check.prepare, *check.run))
+        yield from _commands(check.commands)
 
 
 def _build(build: Build) -> Iterator[str]:

@@ -130,7 +130,13 @@ def prepare(request: Request, client: docker.DockerClient) -> Order:
     engine_arch = architecture(client)
     arches = select_arches(request.selectors.arches or request.settings.arch, engine_arch)
     available = available_interpreters(client, arches, request.archive)
-    plan = make_plan(request, arches=arches, engine_arch=engine_arch, available=available)
+    plan = make_plan(
+        request,
+        arches=arches,
+        engine_arch=engine_arch,
+        available=available,
+        natively=available_interpreters(client, (engine_arch,), request.archive),
+    )
     return Order(plan=plan, request=request)
 
 
@@ -148,6 +154,7 @@ def without_lost(order: Order, supply: Supply) -> Order:
         arches=arches,
         engine_arch=order.plan.engine_arch,
         available=tuple(sorted(available)),
+        natively=supply.interpreters(f"builder-{order.plan.engine_arch}"),
     )
     return replace(order, plan=plan)
 
@@ -195,17 +202,21 @@ def make_plan(
     arches: Sequence[Arch],
     engine_arch: Arch,
     available: Sequence[Interpreter],
+    natively: Sequence[Interpreter],
 ) -> Plan:
     """Return the plan: for each interpreter the engine's own architecture, then the foreign one.
 
-    That order lets a foreign build find its interpreter's host units compiled. Raises UsageError
+    That order lets a foreign build find its interpreter's host units compiled. `available` are the
+    interpreters that all of `arches` have, `natively` those of the engine's own. Raises UsageError
     where the request names what there is not.
     """
     project, source = request.project, request.source
     selection = select.interpreters(project, available, request.pythons)
     config = fetch_config(source.root, project.root, SOURCE)
     jobs = [
-        _job(request, wheel, arch, engine_arch) for wheel in selection.wheels for arch in arches
+        _job(request, wheel, arch, engine_arch, natively)
+        for wheel in selection.wheels
+        for arch in arches
     ]
     warnings = (
         *project.warnings,
@@ -251,7 +262,13 @@ def _pythons(words: Sequence[str]) -> tuple[Interpreter, ...] | None:
     return tuple(dict.fromkeys(Interpreter.parse(word) for word in words))
 
 
-def _job(request: Request, wheel: select.Wheel, arch: Arch, engine_arch: Arch) -> Job:
+def _job(
+    request: Request,
+    wheel: select.Wheel,
+    arch: Arch,
+    engine_arch: Arch,
+    natively: Sequence[Interpreter],
+) -> Job:
     settings, path = request.settings, request.source.project
     target = Target(interpreter=wheel.claims, arch=arch, abi=wheel.abi)
     mode = Mode.NATIVE if arch is engine_arch else request.mode
@@ -278,7 +295,14 @@ def _job(request: Request, wheel: select.Wheel, arch: Arch, engine_arch: Arch) -
         build=build(mode),
         fallback=build(Mode.EMULATED) if falls_back else None,
         checks=tuple(
-            plan_check(interpreter, arch, settings.smoke, project_path=path, groups=groups)
+            plan_check(
+                interpreter,
+                arch,
+                settings.smoke,
+                native=engine_arch if interpreter in natively else arch,
+                project_path=path,
+                groups=groups,
+            )
             for interpreter in wheel.checks
         ),
         out=out,

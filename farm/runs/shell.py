@@ -176,7 +176,13 @@ def bring_up(
         raise JobError(f"the check of {job.id} can't be brought up: {result.reason}")
     *before, last = planned.run
     return Entrance(
-        spec=replace(_entered(site.checked), argv=last.argv, network=False),
+        spec=replace(
+            _entered(site.checked),
+            image=context.images[last.image].id,
+            arch=last.arch,
+            argv=last.argv,
+            network=False,
+        ),
         before=tuple(command.argv for command in before),
     )
 

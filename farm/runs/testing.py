@@ -64,6 +64,8 @@ def test_wheels(
 
 
 def _test(context: Context, wheel: Wheel, arch: Arch, asked: frozenset[Interpreter]) -> WheelChecks:
+    native = context.engine_arch
+    natively = context.images[f"check-{native}"].interpreters
     available = context.images[f"check-{arch}"].interpreters
     chosen = [i for i in claims(wheel, available) if not asked or i in asked]
     name = wheel.path.name
@@ -75,7 +77,12 @@ def _test(context: Context, wheel: Wheel, arch: Arch, asked: frozenset[Interpret
         for interpreter in chosen:
             context.emit(JobPhase(job=name, phase=Phase.CHECK, text=interpreter.version))
             planned = plan_check(
-                interpreter, arch, context.settings.smoke, project_path="", groups=()
+                interpreter,
+                arch,
+                context.settings.smoke,
+                native=native if interpreter in natively else arch,
+                project_path="",
+                groups=(),
             )
             results.append(check(context, wheel, planned, None, log, job=name))
     failed = "; ".join(f"on {r.interpreter}: {r.reason}" for r in results if not r.passed)

@@ -25,7 +25,7 @@ LOCKED = "--locked"
 RESOLVED = "resolved"
 """What a line begins with that tells of a crate which the project's features bring."""
 WHEEL = f"{CHECK}/{{wheel}}"
-PROGRAM, REQUEST = "check.py", "wheel.json"
+PROGRAM, REQUEST, COMPILER = "check.py", "wheel.json", "compile.py"
 _CHECK_ENVIRONMENT = {
     "HOME": f"{CHECK}/home",
     "PATH": f"{_VENV}/bin:/usr/bin:/bin",
@@ -231,19 +231,22 @@ def plan_check(
     arch: Arch,
     smoke: Smoke,
     *,
+    native: Arch,
     project_path: str,
     groups: tuple[str, ...],
 ) -> Check:
-    """Return the smoke test of one wheel on one interpreter.
+    """Return the smoke test of one wheel for `arch` on one interpreter.
 
-    `groups` are the requirements of the settings' dependency groups, already looked up.
+    What makes its environment, and runs nothing of what is installed, runs on the architecture
+    `native`: the engine's own, or `arch` again where that has no such interpreter. `groups` are the
+    requirements of the settings' dependency groups, already looked up.
     """
     extras = f"[{','.join(smoke.extras)}]" if smoke.extras else ""
 
-    def command(*argv: str, network: bool = False) -> Command:
+    def command(*argv: str, on: Arch = arch, network: bool = False) -> Command:
         return Command(
-            image=f"check-{arch}",
-            arch=arch,
+            image=f"check-{on}",
+            arch=on,
             argv=argv,
             cwd=f"{CHECK}/home",
             environment=_CHECK_ENVIRONMENT,
@@ -251,11 +254,19 @@ def plan_check(
         )
 
     needs_network = bool(smoke.requires or groups)
+    platform: tuple[str, ...] = ()
+    compiled: tuple[Command, ...] = ()
+    if native is not arch:
+        platform = ("--python-platform", debian.check_platform(interpreter, arch))
+        modules = f"{_VENV}/lib/python3.{interpreter.minor}/site-packages"
+        argv = (interpreter.path, "-I", f"{CHECK}/{COMPILER}", modules)
+        compiled = (command(*argv, on=native),)
     prepare = (
-        command(_UV, "venv", "--no-project", "--python", interpreter.path, _VENV),
+        command(_UV, "venv", "--no-project", "--python", interpreter.path, _VENV, on=native),
         command(
-            *(_UV, "pip", "install", "--only-binary", ":all:", "--python", _VENV),
+            *(_UV, "pip", "install", "--only-binary", ":all:", *platform, "--python", _VENV),
             *(f"{WHEEL}{extras}", *smoke.requires, *groups),
+            on=native,
             network=needs_network,
         ),
     )
@@ -266,6 +277,7 @@ def plan_check(
     return Check(
         interpreter=interpreter,
         prepare=prepare,
+        compile=compiled,
         run=tuple(run),
         excused=any(Interpreter.parse(text) == interpreter for text in smoke.excuse),
     )

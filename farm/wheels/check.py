@@ -69,6 +69,11 @@ def program() -> bytes:
     return resources.files("farm.wheels").joinpath("check_program.py").read_bytes()
 
 
+def compile_program() -> bytes:
+    """Return the source of the program that compiles what was installed for a check."""
+    return resources.files("farm.wheels").joinpath("compile_program.py").read_bytes()
+
+
 def request(wheel: Wheel) -> bytes:
     """Return, as JSON, what the check program is asked for one wheel.
 

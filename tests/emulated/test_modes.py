@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,9 @@ NEEDS_THE_TARGET = """fn main() {
     assert_eq!(std::env::consts::ARCH, std::env::var("CARGO_CFG_TARGET_ARCH").unwrap());
 }
 """
+IS_COMPILED = """from pathlib import Path
+assert Path(__spec__.cached).exists()  # no program of the check writes any
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,7 @@ class Seen:
     building: tuple[Program, ...]
     """What started in the containers that maturin ran in."""
     checking: tuple[Program, ...]
-    """What started in those that uv ran in."""
+    """What started in the other containers in which uv or Python ran."""
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +78,13 @@ def watched(farm: Farm, place: Path, *arguments: str) -> Seen:
     with Watch() as watch:
         report = farm("build", place, *arguments, "--py", "3.13", "--json").succeeded().json
     (job,) = report["jobs"]
-    building, checking = (
+    building, making, running = (
         tuple(p for p in watch.of(report["run"], where=tool) if p.name != ENGINES_OWN)
-        for tool in ("maturin", "uv")
+        for tool in ("maturin", "uv", "python")
     )
-    return Seen(report=report, job=job, building=building, checking=checking)
+    checks = {p.container for p in (*making, *running)} - {p.container for p in building}
+    checking = dict.fromkeys(p for p in (*making, *running) if p.container in checks)
+    return Seen(report=report, job=job, building=building, checking=tuple(checking))
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +128,42 @@ def test_a_hybrid_build_emulates_nothing_but_the_two_interpreters_that_maturin_s
     assert len(emulated) == 2
 
 
-def test_a_check_without_dependencies_starts_at_most_three_emulated_interpreters(
-    hybrid: Seen, foreign: Arch
+def test_a_check_without_dependencies_starts_one_emulated_interpreter_in_a_container_of_its_own(
+    hybrid: Seen, native: Arch, foreign: Arch
 ) -> None:
-    started = interpreters(hybrid.checking)
-    assert 1 <= len(started) <= 3
-    assert {p.machine for p in started} == {foreign}
+    (started,) = interpreters(hybrid.checking)
+    assert started.machine == foreign
+    making = [p for p in hybrid.checking if p.container != started.container]
+    assert "uv" in {p.name for p in making}
+    assert {(p.machine, p.emulated) for p in making} == {(native, False)}
+
+
+def test_a_foreign_check_imports_what_was_compiled_for_it_and_still_tells_what_is_wrong(
+    farm: Farm, foreign: Arch, tmp_path: Path
+) -> None:
+    modules = {"compiled.py": IS_COMPILED, "raises.py": "1 / 0\n", "warns.py": "'\\d'\n"}
+    home = "pkg-1.0.dist-info"
+    tag = f"py3-none-manylinux_2_28_{foreign}"
+    texts = modules | {
+        f"{home}/METADATA": "Metadata-Version: 2.1\nName: pkg\nVersion: 1.0\n",
+        f"{home}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n",
+    }
+    record = "".join(f"{name},{_sha256(text)},{len(text)}\n" for name, text in texts.items())
+    wheel = tmp_path / f"pkg-1.0-{tag}.whl"
+    with zipfile.ZipFile(wheel, "w") as zipped:
+        for name, text in (texts | {f"{home}/RECORD": f"{record}{home}/RECORD,,\n"}).items():
+            zipped.writestr(name, text)
+    (told,) = farm("test", wheel, "--py", "3.13", "--json", cwd=tmp_path).failed(1).json
+    (check,) = told["checks"]
+    assert check["reason"] == "raises: ZeroDivisionError: division by zero"
+    log = Path(told["log"]).read_text()
+    assert "compiled 2 of 3 modules" in log
+    assert f" on {foreign}, glibc" in log
+
+
+def _sha256(text: str) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+    return f"sha256={digest.decode().rstrip('=')}"
 
 
 def test_a_project_with_nothing_to_warn_of_is_not_warned_of(hybrid: Seen) -> None:

@@ -54,7 +54,11 @@ def planned(tmp_path: Path) -> Planner:
     """Plan a small project, with more of pyproject.toml and on the engine that a test names."""
 
     def plan(
-        more: str = "", *, selectors: Selectors | None = None, engine: Arch = Arch.X86_64
+        more: str = "",
+        *,
+        selectors: Selectors | None = None,
+        engine: Arch = Arch.X86_64,
+        natively: tuple[Interpreter, ...] = AVAILABLE,
     ) -> Plan:
         (tmp_path / "src").mkdir(exist_ok=True)
         (tmp_path / "src" / "lib.rs").touch()
@@ -64,7 +68,9 @@ def planned(tmp_path: Path) -> Planner:
         wanted = selectors or Selectors()
         request = read_request(tmp_path, wanted)
         arches = select_arches(wanted.arches or request.settings.arch, engine)
-        return make_plan(request, arches=arches, engine_arch=engine, available=AVAILABLE)
+        return make_plan(
+            request, arches=arches, engine_arch=engine, available=AVAILABLE, natively=natively
+        )
 
     return plan
 
@@ -245,6 +251,39 @@ def test_the_smoke_command_runs_where_the_project_lies(planned: Planner) -> None
     assert check.run[-1].argv == ("python", "-m", "pytest", "/src/tests")
     assert check.prepare[-1].argv[-2:] == ("/check/{wheel}[all]", "pytest>=8")
     assert check.prepare[-1].network
+
+
+def test_what_runs_nothing_of_a_wheel_is_done_by_the_engines_own_programs(planned: Planner) -> None:
+    for engine in Arch:
+        jobs = planned(engine=engine, selectors=Selectors(arches=("all",))).jobs
+        assert {job.target.arch for job in jobs} == set(Arch)
+        for job in jobs:
+            (check,) = job.checks
+            foreign = job.target.arch is not engine
+            assert {c.image for c in (*check.prepare, *check.compile)} == {f"check-{engine}"}
+            assert {c.image for c in check.run} == {f"check-{job.target.arch}"}
+            assert len(check.compile) == foreign
+            assert ("--python-platform" in check.prepare[-1].argv) == foreign
+
+
+def test_an_interpreter_that_only_the_foreign_image_has_makes_its_own_environment(
+    planned: Planner,
+) -> None:
+    selectors = Selectors(arches=("aarch64",))
+    jobs = planned(selectors=selectors, natively=AVAILABLE[:1]).jobs
+    native, *others = (job.checks[0] for job in jobs)
+    assert {c.arch for c in native.prepare} == {Arch.X86_64}
+    assert len(others) == 2
+    for check in others:
+        assert {c.arch for c in check.commands} == {Arch.AARCH64}
+        assert check.compile == ()
+
+
+def test_wheels_are_chosen_for_the_glibc_that_each_interpreter_has(planned: Planner) -> None:
+    jobs = planned(selectors=Selectors(arches=("aarch64",))).jobs
+    words = [job.checks[0].prepare[-1].argv for job in jobs]
+    told = [argv[argv.index("--python-platform") + 1] for argv in words]
+    assert told == [f"aarch64-manylinux_2_{minor}" for minor in (31, 36, 40)]
 
 
 def test_a_dependency_group_that_there_is_not_is_an_error(planned: Planner) -> None:

@@ -20,7 +20,13 @@ def warned(root: Path, files: Mapping[str, str], arches: tuple[Arch, ...] = ARCH
     """Return the warnings of the plan of a project, a line each."""
     request = read_request(write(root, {**SIMPLE, **files}), Selectors())
     available = (Interpreter(minor=13),)
-    plan = make_plan(request, arches=arches, engine_arch=Arch.X86_64, available=available)
+    plan = make_plan(
+        request,
+        arches=arches,
+        engine_arch=Arch.X86_64,
+        available=available,
+        natively=available,
+    )
     return "\n".join(plan.warnings)
 
 

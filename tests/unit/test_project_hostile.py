@@ -31,6 +31,7 @@ def plan(root: Path, *, more: str = "", **files: str) -> Plan:
         arches=tuple(Arch),
         engine_arch=Arch.X86_64,
         available=(Interpreter(minor=12), Interpreter(minor=13)),
+        natively=(Interpreter(minor=12), Interpreter(minor=13)),
     )
 
 

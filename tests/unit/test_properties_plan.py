@@ -73,7 +73,7 @@ def commands(plan: Plan) -> Iterator[Command]:
             if build is not None:
                 yield from (*build.prepare, build.command)
         for check in job.checks:
-            yield from (*check.prepare, *check.run)
+            yield from check.commands
 
 
 def option(argv: tuple[str, ...], name: str) -> str:
@@ -117,7 +117,9 @@ def test_every_plan_is_explicit(
             }
         )
         arches = select_arches(words, engine)
-        plan = make_plan(request, arches=arches, engine_arch=engine, available=available)
+        plan = make_plan(
+            request, arches=arches, engine_arch=engine, available=available, natively=available
+        )
     except UsageError:
         assume(False)  # noqa: FBT003 - hypothesis's own word for it
         return
@@ -131,7 +133,11 @@ def test_every_plan_is_explicit(
                 require_explicit(build, network=chosen.network)
         for check in job.checks:
             assert check.interpreter in available
-            assert not any(command.network for command in check.run)
+            assert not any(command.network for command in (*check.compile, *check.run))
+            assert {command.arch for command in check.run} == {job.target.arch}
+            native = engine if check.interpreter in available else job.target.arch
+            assert {command.arch for command in (*check.prepare, *check.compile)} == {native}
+            assert bool(check.compile) == (job.target.arch is not engine)
     assert all(command.cwd.startswith("/") for command in commands(plan))
     parsed = json.loads(dump(plan))
     assert [job["id"] for job in parsed["jobs"]] == ids

@@ -123,6 +123,7 @@ def test_a_project_directory_may_have_any_name(tmp_path: Path, name: str) -> Non
         arches=(Arch.X86_64,),
         engine_arch=Arch.X86_64,
         available=(Interpreter(minor=12),),
+        natively=(Interpreter(minor=12),),
     )
     (job,) = plan.jobs
     assert job.build.command.cwd == f"/src/{name}"

@@ -13,7 +13,7 @@ from elf_factory import extension
 from wheel_factory import WheelSpec, make_wheel
 
 from farm.wheels.archive import read_wheel
-from farm.wheels.check import Answer, answer, program, request
+from farm.wheels.check import Answer, answer, compile_program, program, request
 
 BREAKS_STR = """
 class Odd(Exception):
@@ -233,3 +233,73 @@ def test_the_program_is_python_3_9_and_needs_nothing_installed() -> None:
         )
     }
     assert imported <= {*sys.stdlib_module_names, "__future__"}
+
+
+def compiled(environment: Environment) -> str:
+    program = environment.program.with_name("compile.py")
+    program.write_bytes(compile_program())
+    words = (environment.python, "-I", program, environment.site)
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def files(environment: Environment) -> dict[str, bytes]:
+    there = (path for path in environment.site.rglob("*") if path.is_file())
+    return {path.relative_to(environment.site).as_posix(): path.read_bytes() for path in there}
+
+
+def loaded(environment: Environment) -> str:
+    words = (environment.python, "-v", "-B", "-c", "import pkg.part")
+    return subprocess.run(words, capture_output=True, text=True, check=True).stderr
+
+
+def test_compiling_adds_bytecode_that_imports_use_and_changes_nothing_else(
+    tmp_path: Path,
+) -> None:
+    environment = Environment(tmp_path)
+    environment.install({"pkg/__init__.py": "", "pkg/part.py": "value = 1\n"})
+    before = files(environment)
+    assert compiled(environment) == "compiled 2 of 2 modules\n"
+    after = files(environment)
+    assert before.items() <= after.items()
+    tag = sys.implementation.cache_tag
+    added = {f"pkg/__pycache__/{name}.{tag}.pyc" for name in ("__init__", "part")}
+    assert after.keys() - before.keys() == added
+    assert f"part.{tag}.pyc matches" in loaded(environment)
+
+
+def test_compiling_runs_nothing_and_leaves_what_is_wrong_to_the_check(
+    tmp_path: Path,
+) -> None:
+    environment = Environment(tmp_path)
+    parts = {
+        "pkg/__init__.py": "",
+        "pkg/broken.py": "def\n",
+        "pkg/nul.py": "\0",
+        "pkg/warns.py": "'\\d'\n",
+        "pkg/raises.py": "open(__file__ + '.ran', 'w')\n1 / 0\n",
+    }
+    environment.install(parts)
+    assert compiled(environment) == "compiled 2 of 5 modules\n"
+    assert not any(name.endswith(".ran") for name in files(environment))
+    assert not any(name.startswith("pkg/__pycache__/warns") for name in files(environment))
+    status, found, _ = environment.check("pkg", "pkg.broken", "pkg.raises")
+    assert status == 1
+    wrong = [outcome.error.partition(":")[0] for outcome in found.failures]
+    assert wrong == ["SyntaxError", "ZeroDivisionError"]
+
+
+def test_bytecode_of_the_wheel_stays_and_that_of_another_python_is_not_used(
+    tmp_path: Path,
+) -> None:
+    environment = Environment(tmp_path)
+    environment.install({"pkg/__init__.py": "", "pkg/part.py": "value = 1\n"})
+    compiled(environment)
+    tag = sys.implementation.cache_tag
+    path = environment.site / f"pkg/__pycache__/part.{tag}.pyc"
+    path.write_bytes(b"\0\0\r\n" + path.read_bytes()[4:])
+    of_another = path.read_bytes()
+    assert compiled(environment) == "compiled 0 of 2 modules\n"
+    assert path.read_bytes() == of_another
+    said = loaded(environment)
+    assert f"part.{tag}.pyc matches" not in said
+    assert "bad magic number in 'pkg.part'" in said
