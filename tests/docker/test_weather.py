@@ -5,6 +5,10 @@ The archive is a real one, signed and small, that compose.yaml brings up; see ar
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +25,7 @@ from farm.bases.recipes import Need, Recipe, recipes
 from farm.engine import images, making
 from farm.engine.bake import Order, Oven, Root, UnavailableError
 from farm.engine.lost import Why
-from farm.engine.resolve import Question, Resolved
+from farm.engine.resolve import Question, Resolved, recall
 from farm.model.targets import Arch
 
 pytestmark = pytest.mark.docker
@@ -380,3 +384,45 @@ def test_an_upgrade_from_a_mirror_that_is_gone_keeps_what_there_is(
     assert "toolchain-x86_64/toolchain: " in ended.err
     assert " as before, since " in ended.err
     assert {image.id for image in images.existing(client)} == before
+
+
+ONLY_FROM_SOURCE = """
+from farm.bases import debian
+debian.TOOLCHAIN_SUITES = ()
+debian.RUST_SOURCE_SUITES = (debian.FORKY,)
+from farm.__main__ import run
+run()
+"""
+"""The command as on a day when no suite's architectures agree."""
+
+
+@pytest.mark.slow
+@pytest.mark.emulated
+def test_a_standard_library_of_its_source_makes_wheels_of_both_architectures(
+    project: Callable[[str], Path], client: docker.DockerClient, tmp_path: Path
+) -> None:
+    """With link-time optimisation, which needs what cargo leaves out of libraries by default."""
+    place = project("tiny")
+    with (place / "Cargo.toml").open("a") as file:
+        file.write('\n[profile.release]\nlto = "fat"\n')
+    before = {image.id for image in images.existing(client)}
+    argv = [sys.executable, "-c", ONLY_FROM_SOURCE, "build", str(place), "--py", "3.13", "--json"]
+    try:
+        ended = subprocess.run(
+            argv,
+            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        made = (image for image in images.existing(client) if image.id not in before)
+        (toolchain,) = (image for image in made if image.name == "toolchain-x86_64")
+        packages = recall(toolchain.labels["farm.resolved"])["toolchain"].packages
+        assert "rust-src" in {package.name for package in packages}
+        assert "arm64" not in {package.arch for package in packages}
+        assert [job["status"] for job in json.loads(ended.stdout)["jobs"]] == ["built", "built"]
+    finally:
+        for image in images.existing(client):
+            if image.id not in before:
+                client.images.remove(image.id, force=True)
