@@ -97,7 +97,7 @@ def wait_for(found: Callable[[], Any], patience: float = 120) -> Any:
 
 @pytest.fixture(scope="session")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """Give a function that runs `farm` with arguments, as a user would.
+    """Give a function that runs `farm` with arguments, as a user would, or as `program` does.
 
     Each call has an empty cache of wheels, unless its environment names one. What builds of the
     tests' projects left for the next ones is removed in the end.
@@ -108,9 +108,11 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        program: str = "",
     ) -> Finished:
+        how = ("-c", program) if program else ("-m", "farm")
         ended = subprocess.run(
-            [*prefix, sys.executable, "-m", "farm", *map(str, arguments)],
+            [*prefix, sys.executable, *how, *map(str, arguments)],
             cwd=cwd,
             env=os.environ
             | {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}

@@ -194,12 +194,12 @@ TREES = {
         maturin='exclude = ["sample/a.json", "**/node_modules/**"]',
     ),
     "links to files": Tree(
-        files={"shared/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
-        links={"sample/a.json": "../shared/a.json", "sample/b.json": "../gen/b.json"},
+        files={"common/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
+        links={"sample/a.json": "../common/a.json", "sample/b.json": "../gen/b.json"},
     ),
     "links among the data": Tree(
-        files={"shared/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
-        links={"stuff/data/a.json": "../../shared/a.json", "stuff/data/b": "../../gen/b.json"},
+        files={"common/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
+        links={"stuff/data/a.json": "../../common/a.json", "stuff/data/b": "../../gen/b.json"},
         maturin='data = "stuff"',
     ),
     "python-source that is a link": Tree(
@@ -217,9 +217,9 @@ TREES = {
         package='readme = "READ.md"',
     ),
     "links to directories": Tree(
-        files={"shared/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
-        links={"sample/shared": "../shared", "sample/gen": "../gen"},
-        maturin=_include('"sample/gen/*"', '"sample/shared/**/*.json"'),
+        files={"common/a.json": "", "gen/b.json": "", ".gitignore": "gen/"},
+        links={"sample/common": "../common", "sample/gen": "../gen"},
+        maturin=_include('"sample/gen/*"', '"sample/common/**/*.json"'),
     ),
     "stale builds": Tree(
         git=False,

@@ -20,7 +20,7 @@ import farm
 from farm.bases.archive import Archive
 from farm.bases.debian import Selection
 from farm.bases.recipes import BAKE_FILE, Recipe
-from farm.engine.lost import Lost, remedy
+from farm.engine.lost import Lost, UnavailableError
 from farm.host.certificates import bundle
 from farm.host.scratch import scratch
 from farm.host.user import unpacking_root
@@ -239,14 +239,6 @@ class Root:
             words_of_apt = [line for line in lines if line.startswith(("E:", "W:"))]
             raise UnavailableError(Lost(way=suite.name, words=tuple(words_of_apt or lines[-3:])))
         return done.stdout
-
-
-class UnavailableError(SurroundingsError):
-    """Something of Debian's archive that can't be had now."""
-
-    def __init__(self, lost: Lost, what: str = "") -> None:
-        self.lost = lost
-        super().__init__(f"{what}{lost.text}", remedy([lost]))
 
 
 def _client(engine: docker.DockerClient) -> python_on_whales.DockerClient:

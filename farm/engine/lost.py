@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from farm.model.errors import SurroundingsError
+
 
 class Why(StrEnum):
     """Kinds of reasons; each has a way out of its own."""
@@ -188,3 +190,11 @@ def remedy(lost: Iterable[Lost]) -> str:
     kinds = [each.why for each in lost]
     most = max(dict.fromkeys(kinds), key=kinds.count, default=Why.OTHER)
     return _REMEDIES[Why.FORGED if Why.FORGED in kinds else most]
+
+
+class UnavailableError(SurroundingsError):
+    """Something of Debian's archive that can't be had now."""
+
+    def __init__(self, lost: Lost, what: str = "") -> None:
+        self.lost = lost
+        super().__init__(f"{what}{lost.text}", remedy([lost]))

@@ -19,8 +19,8 @@ from platformdirs import user_cache_path
 
 from farm.bases.archive import Archive
 from farm.bases.recipes import SEED, Recipe, digest, inputs_hash, with_parents
-from farm.engine.bake import Order, Oven, Root, UnavailableError
-from farm.engine.lost import Lost, Why, remedy, texts
+from farm.engine.bake import Order, Oven, Root
+from farm.engine.lost import Lost, UnavailableError, Why, remedy, texts
 from farm.engine.resolve import Had, Question, Resolved, recall, remember
 from farm.engine.stock import (
     INPUTS,
@@ -256,9 +256,9 @@ class Making:
                 raise
             self.emit(Warned(text=f"{name} stays as it is: {error.message}"))
             image = before
+        except FarmError:
+            raise
         except Exception as error:
-            if isinstance(error, FarmError):
-                raise
             self.progress(name, "could not be made", done=True, failed=True)
             raise fault(error, f"the image {name}") from error
         self.progress(name, "ready", done=True)

@@ -110,9 +110,8 @@ def _of_scripts(project: Project) -> Iterator[str]:
     """Yield a line for each build script of the project's own that speaks of `native`."""
     for directory in project.directories:
         script = directory / "build.rs"
-        if script.is_file() and NATIVE.search(
-            read_rust(script.read_text(encoding="utf-8", errors="replace")).code
-        ):
+        text = script.read_text(encoding="utf-8", errors="replace") if script.is_file() else ""
+        if "native" in text and NATIVE.search(read_rust(text).code):
             yield f"{script}: it may compile for the very processor that builds"
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 from packaging.dependency_groups import resolve_dependency_groups
 
 from farm.bases import debian
-from farm.bases.archive import DEFAULT, Archive
+from farm.bases.archive import Archive
 from farm.engine import images
 from farm.engine.connection import arch as architecture
 from farm.engine.supply import Supply
@@ -129,15 +129,13 @@ def prepare(request: Request, client: docker.DockerClient) -> Order:
     """
     engine_arch = architecture(client)
     arches = select_arches(request.selectors.arches or request.settings.arch, engine_arch)
-    available = available_interpreters(client, arches, request.archive)
-    plan = make_plan(
-        request,
-        arches=arches,
-        engine_arch=engine_arch,
-        available=available,
-        natively=available_interpreters(client, (engine_arch,), request.archive),
-    )
-    return Order(plan=plan, request=request)
+    names = {arch: f"builder-{arch}" for arch in (engine_arch, *arches)}
+    found = images.find(client, names.values(), request.archive)
+    inside = {
+        arch: found[name].interpreters if name in found else debian.INTERPRETERS
+        for arch, name in names.items()
+    }
+    return _order(request, arches, engine_arch, inside)
 
 
 def without_lost(order: Order, supply: Supply) -> Order:
@@ -148,15 +146,26 @@ def without_lost(order: Order, supply: Supply) -> Order:
     arches = tuple(dict.fromkeys(job.target.arch for job in order.plan.jobs))
     if not arches or not supply.gaps:
         return order
-    available = set.intersection(*(set(supply.interpreters(f"builder-{a}")) for a in arches))
+    native = order.plan.engine_arch
+    inside = {arch: supply.interpreters(f"builder-{arch}") for arch in (native, *arches)}
+    return _order(order.request, arches, native, inside)
+
+
+def _order(
+    request: Request,
+    arches: Sequence[Arch],
+    engine_arch: Arch,
+    inside: Mapping[Arch, Sequence[Interpreter]],
+) -> Order:
+    """Return the order of `request`, where `inside` has the interpreters of each builder."""
     plan = make_plan(
-        order.request,
+        request,
         arches=arches,
-        engine_arch=order.plan.engine_arch,
-        available=tuple(sorted(available)),
-        natively=supply.interpreters(f"builder-{order.plan.engine_arch}"),
+        engine_arch=engine_arch,
+        available=sorted(set.intersection(*(set(inside[arch]) for arch in arches))),
+        natively=inside[engine_arch],
     )
-    return replace(order, plan=plan)
+    return Order(plan=plan, request=request)
 
 
 def select_arches(words: Sequence[str], engine_arch: Arch) -> tuple[Arch, ...]:
@@ -182,18 +191,6 @@ def select_mode(word: str) -> Mode:
             "Known: hybrid, emulated. The engine's own architecture is always native.",
         )
     return Mode(word)
-
-
-def available_interpreters(
-    client: docker.DockerClient, arches: Iterable[Arch], archive: Archive = DEFAULT
-) -> tuple[Interpreter, ...]:
-    """Return the interpreters that every builder of `arches` has, ascending."""
-    names = [f"builder-{arch}" for arch in arches]
-    found = images.find(client, names, archive)
-    sets = [
-        set(found[name].interpreters if name in found else debian.INTERPRETERS) for name in names
-    ]
-    return tuple(sorted(set.intersection(*sets)))
 
 
 def make_plan(

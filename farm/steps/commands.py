@@ -53,8 +53,7 @@ def plan_fetch(
 
     `manifest` is Cargo.toml's path below the source root, `config` are `--config` arguments
     that are safe to hand to cargo; unless `locked`, the first may change Cargo.lock. The engine's
-    own architecture is always among the targets,
-    for build scripts and procedural macros.
+    own architecture is always among the targets, for build scripts and procedural macros.
 
     Cargo locks, and `cargo fetch` gets, what the workspace's own features reach. A feature of a
     dependency (`pyo3/generate-import-lib`) may bring a crate more, which cargo picks when it

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -150,26 +146,19 @@ def test_an_audit_that_refuses_is_one(farm: Farm, warm: Project) -> None:
 
 
 def test_a_bug_of_the_farms_costs_the_job_that_it_came_up_in(
-    warm: Project, tmp_path: Path, faults: Callable[[], list[str]]
+    farm: Farm, warm: Project, faults: Callable[[], list[str]]
 ) -> None:
     place = warm("tiny")
     two = ("--arch", "native", "--py", "3.13", "--py", "3.14", "--no-smoke")
-    ended = subprocess.run(
-        [sys.executable, "-c", WITH_A_BUG, "build", str(place), *two, "--json"],
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == ExitCode.FAULT, ended.stderr
-    first, second = json.loads(ended.stdout)["jobs"]
+    ended = farm("build", place, *two, "--json", program=WITH_A_BUG).failed(ExitCode.FAULT)
+    first, second = ended.json["jobs"]
     assert (first["status"], first["cause"], first["exit_code"]) == ("failed", Cause.FAULT, 70)
     assert "TypeError: of a bug" in first["reason"]
     assert "please report it" in first["reason"]
     assert second["status"] == "built"
     assert [path.name.split("-")[2] for path in (place / "dist").iterdir()] == ["cp314"]
-    assert "interrupted" not in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert "interrupted" not in ended.err
+    assert "Traceback" not in ended.err
     assert len(faults()) == 1
 
 
@@ -203,20 +192,13 @@ def test_a_build_whose_engine_went_away_is_tried_again_by_itself(
 
 @pytest.mark.slow
 def test_builds_that_ran_out_of_their_part_of_the_memory_get_all_of_it_alone(
-    project: Project, tmp_path: Path
+    farm: Farm, project: Project
 ) -> None:
     place = project("tiny")
     (place / "build.rs").write_text(EATS_MEMORY)
     two = ("--arch", "native", "--py", "3.13", "--py", "3.14", "--no-smoke")
-    ended = subprocess.run(
-        [sys.executable, "-c", ON_A_SMALL_ENGINE, "build", str(place), *two, "--json"],
-        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    first, second = json.loads(ended.stdout)["jobs"]
+    ended = farm("build", place, *two, "--json", program=ON_A_SMALL_ENGINE).succeeded()
+    first, second = ended.json["jobs"]
     assert first["attempts"] == 2
     assert second["attempts"] in {1, 2}  # it may find the answer of the first one's build script
     log = Path(first["log"]).read_text(encoding="utf-8")

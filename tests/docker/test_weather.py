@@ -5,10 +5,6 @@ The archive is a real one, signed and small, that compose.yaml brings up; see ar
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +19,8 @@ from farm.bases.archive import Archive
 from farm.bases.debian import Selection
 from farm.bases.recipes import Need, Recipe, recipes
 from farm.engine import images, making
-from farm.engine.bake import Order, Oven, Root, UnavailableError
-from farm.engine.lost import Why
+from farm.engine.bake import Order, Oven, Root
+from farm.engine.lost import UnavailableError, Why
 from farm.engine.resolve import Question, Resolved, recall
 from farm.model.targets import Arch
 
@@ -399,29 +395,21 @@ run()
 @pytest.mark.slow
 @pytest.mark.emulated
 def test_a_standard_library_of_its_source_makes_wheels_of_both_architectures(
-    project: Callable[[str], Path], client: docker.DockerClient, tmp_path: Path
+    farm: Farm, project: Callable[[str], Path], client: docker.DockerClient
 ) -> None:
     """With link-time optimisation, which needs what cargo leaves out of libraries by default."""
     place = project("tiny")
     with (place / "Cargo.toml").open("a") as file:
         file.write('\n[profile.release]\nlto = "fat"\n')
     before = {image.id for image in images.existing(client)}
-    argv = [sys.executable, "-c", ONLY_FROM_SOURCE, "build", str(place), "--py", "3.13", "--json"]
     try:
-        ended = subprocess.run(
-            argv,
-            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
+        ended = farm("build", place, "--py", "3.13", "--json", program=ONLY_FROM_SOURCE).succeeded()
         made = (image for image in images.existing(client) if image.id not in before)
         (toolchain,) = (image for image in made if image.name == "toolchain-x86_64")
         packages = recall(toolchain.labels["farm.resolved"])["toolchain"].packages
         assert "rust-src" in {package.name for package in packages}
         assert "arm64" not in {package.arch for package in packages}
-        assert [job["status"] for job in json.loads(ended.stdout)["jobs"]] == ["built", "built"]
+        assert [job["status"] for job in ended.json["jobs"]] == ["built", "built"]
     finally:
         for image in images.existing(client):
             if image.id not in before:

@@ -14,8 +14,8 @@ import pytest
 from farm.bases.archive import DEFAULT, Archive
 from farm.bases.recipes import with_parents
 from farm.engine import images, making
-from farm.engine.bake import Cached, Order, Root, UnavailableError
-from farm.engine.lost import Lost
+from farm.engine.bake import Cached, Order, Root
+from farm.engine.lost import Lost, UnavailableError
 from farm.engine.resolve import Package
 from farm.engine.stock import Book
 from farm.model.errors import FaultError, SurroundingsError
