@@ -2,8 +2,9 @@
 
     .venv/bin/python bench/soak.py [--jobs 200] [--seed 1] [--minutes 15] [--farms 3]
 
-Each farm builds a project of its own, round after round: five jobs a run, of which one is
-sabotaged as `sabotage.py` says, or the whole run is. What must come of it stands in `aftermath.py`.
+First, several farms begin at once on an engine without images; see `cold.py`. Then each builds a
+project of its own, round after round: five jobs a run, of which one is sabotaged as `sabotage.py`
+says, or the whole run is. What must come of it stands in `aftermath.py`.
 Ends with status 1 and every breach if anything was lost, left behind or grew.
 """
 
@@ -43,6 +44,7 @@ from aftermath import (  # noqa: E402
     volume_bytes,
     volumes,
 )
+from cold import cold  # noqa: E402
 from controller import Ended, Live, remove_container, run  # noqa: E402
 from sabotage import NONE, TARGETS, Round, rounds  # noqa: E402
 
@@ -228,11 +230,12 @@ def soak(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             mark=mark,
             coming=rounds(options.seed),
         )
+        left = cold(client, scratch, mark, farms=options.farms)
         try:
             _go(shared, scratch, options.farms)
         finally:
             mine = {entry.run for entry in shared.entries} - {""}
-            left = clean_up(client, mine, scratch)
+            left += clean_up(client, mine, scratch)
         left += orphans(mark)
         left += _new_volumes(all_before, volumes(client), mine)
         seconds = time.monotonic() - began
