@@ -215,7 +215,7 @@ class Pin:
 SEED_PACKAGES = (
     *("apt", "base-files", "busybox-static", "ca-certificates", "coreutils", "dash"),
     *("debian-archive-keyring", "dpkg", "findutils", "grep", "python3"),
-    *("python3-pip", "sed", "tar", "xz-utils", "zstd"),
+    *("python3-pip", "python3-requests", "sed", "tar", "xz-utils", "zstd"),
 )
 """The tools that all other images are made with."""
 

@@ -40,9 +40,9 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from threading import Semaphore
-from urllib.error import HTTPError
 from urllib.parse import unquote
-from urllib.request import Request, urlopen
+
+import requests
 
 DEBIANS_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ROOTS = Path("/tmp/resolve")
@@ -56,6 +56,10 @@ UNMET = re.compile(r"^ (\S+ : (?:Pre)?-?Depends: .*)$", re.MULTILINE)
 """What apt-get's classical solver says of a dependency that cannot be met."""
 SYNC = re.compile(r"Hash Sum mismatch|unexpected size|sync in progress")
 """What apt says of a mirror that changes while it is read."""
+SERVERS = requests.Session()
+"""Knows proxies, and keeps connections."""
+TIMEOUT = 30.0
+GONE = {requests.codes.forbidden, requests.codes.not_found, requests.codes.gone}
 A_FEW_AT_A_TIME = Semaphore(4)
 """Some mirrors are slow to answer crowds."""
 LATER = re.compile(r"Failed to fetch (?P<uri>\S+)\s+(?:429|503) ")
@@ -255,13 +259,13 @@ def resolve_selection(
 def retry_after(uri: str) -> float:
     """Return how many seconds a server asks to stay away (RFC 9110, 10.2.3), within bounds."""
     try:
-        urlopen(Request(uri), timeout=30).close()  # noqa: S310
-    except HTTPError as error:
-        asked = error.headers.get("Retry-After", "")
-        return min(float(asked) if asked.isdecimal() else LOOKS, LONGEST)
+        with SERVERS.get(uri, timeout=TIMEOUT, stream=True) as answer:
+            asked = answer.headers.get("Retry-After", "")
     except OSError:
         return LOOKS
-    return 0
+    if answer.ok:
+        return 0
+    return min(float(asked) if asked.isdecimal() else LOOKS, LONGEST)
 
 
 def older(closure: list[dict[str, object]], at_least: dict[str, str]) -> Iterator[list[str]]:
@@ -284,16 +288,20 @@ def is_missing(uri: str) -> bool:
     """Tell whether the archive does not have a file, though its lists name it.
 
     As happens where an architecture's support has ended, or where the archive has just changed.
-    One byte is asked for, since some mirrors are slow to answer HEAD.
+    One byte is asked for, since some mirrors are slow to answer HEAD, and on connections that stay
+    open: a new one for each of hundreds of files takes a minute.
     """
+    first = {"Range": "bytes=0-0"}
     try:
-        with A_FEW_AT_A_TIME:
-            urlopen(Request(uri, headers={"Range": "bytes=0-0"}), timeout=30).close()  # noqa: S310
-    except HTTPError as error:
-        return error.code in {403, 404, 410}
+        with (
+            A_FEW_AT_A_TIME,
+            SERVERS.get(uri, headers=first, timeout=TIMEOUT, stream=True) as answer,
+        ):
+            if answer.status_code == requests.codes.partial_content:
+                answer.content  # noqa: B018 - or its connection could not be used again
     except OSError:
         return False  # the download has retries of its own
-    return False
+    return answer.status_code in GONE
 
 
 class Archive:
