@@ -11,7 +11,6 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
@@ -33,6 +32,7 @@ from farm.engine.leftovers import (
     sweep,
 )
 from farm.engine.sentinel import Sentinel
+from farm.engine.unbroken import Requests
 from farm.model.errors import JobError, SurroundingsError
 from farm.model.failures import Cause, Ended
 from farm.model.secrets import redactor, without_secrets
@@ -121,9 +121,8 @@ class Workshop:
     _left: set[str] = field(default_factory=set)
     """Those that the engine was away to remove: they may be at work still, in the same volumes."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _makers: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor)
-    """What asks the engine to make something: an interrupt ends the wait for the answer and not
-    the request, which the engine would carry out unseen, and `close` waits for it."""
+    _making: Requests = field(default_factory=Requests)
+    """What the engine is asked to make; `close` waits for it."""
     _cancelled: str = ""
 
     def volume(self, purpose: str) -> str:
@@ -134,7 +133,7 @@ class Workshop:
         """Make the volume `name` where it is not there yet; return the name."""
         create = self.client.api.create_volume
         with translated("make a volume"):
-            self._makers.submit(create, name, labels=dict(labels)).result()
+            self._making.ask(create, name, labels=dict(labels))
         return name
 
     def claim(self, name: str, spec: Spec) -> bool:
@@ -204,7 +203,7 @@ class Workshop:
     def _create(self, config: Mapping[str, Any], arch: Arch, *, name: str | None = None) -> str:
         """Make a container of `arch`; return its id."""
         create = self.client.api.create_container_from_config
-        made = self._makers.submit(create, config, name, arch.platform).result()
+        made = self._making.ask(create, config, name, arch.platform)
         return str(made["Id"])
 
     @property
@@ -226,7 +225,7 @@ class Workshop:
 
         Also what the engine was just asked to make, when whoever asked was interrupted.
         """
-        self._makers.shutdown()
+        self._making.finish()
         sweep(self.client, self.run)
 
     def _kill(self, identity: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -31,6 +30,7 @@ from tenacity import (
 )
 
 from farm.engine.errors import translated
+from farm.engine.unbroken import Requests
 
 SENTINEL_LABEL = "farm.sentinel"
 
@@ -48,8 +48,8 @@ class Sentinel:
     """An image of the engine's own architecture that has `cat`."""
     labels: Mapping[str, str]
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _starting: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor)
-    """What makes the first one: an interrupt ends the wait for it, and `stop` waits for it."""
+    _starting: Requests = field(default_factory=Requests)
+    """What makes the first one; `stop` waits for it."""
     _watch: threading.Thread | None = None
 
     def start(self) -> None:
@@ -60,14 +60,14 @@ class Sentinel:
         removed = retry_if_exception(_was_removed)  # by another run, before it was running
         attempts = Retrying(retry=removed, stop=stop_after_attempt(5), reraise=True)
         with translated("start the run's sentinel"):
-            held = self._starting.submit(attempts, self._hold).result()
+            held = self._starting.ask(attempts, self._hold)
         self._watch = threading.Thread(target=self._keep, args=(held,), daemon=True)
         self._watch.start()
 
     def stop(self) -> None:
         """Let it end, and remove it; an engine that is gone has nothing to remove."""
         self._stopping.set()
-        self._starting.shutdown()
+        self._starting.finish()
         with suppress(APIError, requests.RequestException):  # the next run removes what is left
             self._clear()
         if self._watch is not None:
