@@ -45,10 +45,8 @@ class Check:
 
     interpreter: Interpreter
     prepare: tuple[Command, ...]
-    """Makes the virtual environment; on a network only if there are dependencies to get."""
-    compile: tuple[Command, ...]
-    """Compiles the modules in it, on the engine's own architecture and never on a network; empty
-    where the check runs there itself. Where it fails, the modules are compiled when imported."""
+    """Makes the virtual environment; on a network only if there are dependencies to get. Runs
+    nothing of what is in it."""
     run: tuple[Command, ...]
     """Imports the wheel's modules, then the project's own smoke command; never on a network."""
     excused: bool = False
@@ -57,7 +55,7 @@ class Check:
     @property
     def commands(self) -> tuple[Command, ...]:
         """Its commands in their order."""
-        return (*self.prepare, *self.compile, *self.run)
+        return (*self.prepare, *self.run)
 
 
 @dataclass(frozen=True, kw_only=True)

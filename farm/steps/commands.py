@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from packaging.requirements import Requirement
+
 from farm.bases import debian
 from farm.model.plan import CARGO_HOME, CHECK, SOURCE, TARGET, WORK, Build, Check, Command
 from farm.model.settings import Settings, Smoke
@@ -254,13 +256,9 @@ def plan_check(
 
     needs_network = bool(smoke.requires or groups)
     platform: tuple[str, ...] = ()
-    compiled: tuple[Command, ...] = ()
     if native is not arch:
         platform = ("--python-platform", debian.check_platform(interpreter, arch))
-        modules = f"{_VENV}/lib/python3.{interpreter.minor}/site-packages"
-        argv = (interpreter.path, "-I", f"{CHECK}/{COMPILER}", modules)
-        compiled = (command(*argv, on=native),)
-    prepare = (
+    prepare = [
         command(_UV, "venv", "--no-project", "--python", interpreter.path, _VENV, on=native),
         command(
             *(_UV, "pip", "install", "--only-binary", ":all:", *platform, "--python", _VENV),
@@ -268,15 +266,19 @@ def plan_check(
             on=native,
             network=needs_network,
         ),
-    )
+    ]
+    if native is not arch:  # where it runs, each module is compiled when it is imported
+        modules = f"{_VENV}/lib/python3.{interpreter.minor}/site-packages"
+        asked = sorted({Requirement(text).name for text in (*smoke.requires, *groups)})
+        compiling = (interpreter.path, "-I", f"{CHECK}/{COMPILER}", modules, *asked)
+        prepare.append(command(*compiling, on=native))
     run = [command("python", f"{CHECK}/{PROGRAM}", f"{CHECK}/{REQUEST}")]
     if smoke.command:
         place = f"{SOURCE}/{project_path}".removesuffix("/.")
         run.append(command(*(word.replace("{project}", place) for word in smoke.command)))
     return Check(
         interpreter=interpreter,
-        prepare=prepare,
-        compile=compiled,
+        prepare=tuple(prepare),
         run=tuple(run),
         excused=any(Interpreter.parse(text) == interpreter for text in smoke.excuse),
     )

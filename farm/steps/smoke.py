@@ -109,7 +109,7 @@ def _stages(planned: Check, wheel: Wheel) -> tuple[tuple[Command, ...], ...]:
     """
     network = bool(wheel.requires_dist) or any(each.network for each in planned.prepare)
     prepare = tuple(replace(each, network=network) for each in planned.prepare)
-    commands = (*prepare, *planned.compile, *planned.run)
+    commands = (*prepare, *planned.run)
     grouped = groupby(commands, key=lambda each: (each.image, each.network))
     return tuple(tuple(stage) for _, stage in grouped)
 

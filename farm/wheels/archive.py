@@ -52,6 +52,8 @@ class Wheel:
     """The distribution's name, spelled as METADATA spells it."""
     version: str
     """The distribution's version, spelled as METADATA spells it."""
+    home: str
+    """The name of its `.dist-info` directory, in the archive and where it is installed."""
     tags: frozenset[Tag]
     """The file name's tag, expanded (PEP 425)."""
     purelib: bool
@@ -112,6 +114,7 @@ def read_wheel(path: Path) -> Wheel:
             path=path,
             name=about.name,
             version=about.version,
+            home=home,
             tags=about.tags,
             purelib=about.purelib,
             requires_python=about.requires_python,

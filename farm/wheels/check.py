@@ -83,6 +83,7 @@ def request(wheel: Wheel) -> bytes:
     asked = {
         "name": wheel.name,
         "version": wheel.version,
+        "home": wheel.home,
         "modules": list(names),
         "scripts": list(wheel.scripts),
     }

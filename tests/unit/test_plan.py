@@ -260,10 +260,23 @@ def test_what_runs_nothing_of_a_wheel_is_done_by_the_engines_own_programs(planne
         for job in jobs:
             (check,) = job.checks
             foreign = job.target.arch is not engine
-            assert {c.image for c in (*check.prepare, *check.compile)} == {f"check-{engine}"}
+            assert {c.image for c in check.prepare} == {f"check-{engine}"}
             assert {c.image for c in check.run} == {f"check-{job.target.arch}"}
-            assert len(check.compile) == foreign
-            assert ("--python-platform" in check.prepare[-1].argv) == foreign
+            _, install, *compiling = check.prepare
+            assert len(compiling) == foreign
+            assert ("--python-platform" in install.argv) == foreign
+
+
+def test_what_a_foreign_check_asks_for_by_name_is_compiled_whole(planned: Planner) -> None:
+    more = """
+    [dependency-groups]
+    dev = ["Pytest-Cov[toml]>=8; python_version>'3'"]
+    [tool.farm.smoke]
+    groups = ["dev"]
+    requires = ["pytest"]
+    """
+    job = planned(more, selectors=Selectors(arches=("aarch64",))).jobs[0]
+    assert job.checks[0].prepare[-1].argv[-2:] == ("Pytest-Cov", "pytest")
 
 
 def test_an_interpreter_that_only_the_foreign_image_has_makes_its_own_environment(
@@ -276,12 +289,12 @@ def test_an_interpreter_that_only_the_foreign_image_has_makes_its_own_environmen
     assert len(others) == 2
     for check in others:
         assert {c.arch for c in check.commands} == {Arch.AARCH64}
-        assert check.compile == ()
+        assert len(check.prepare) == 2
 
 
 def test_wheels_are_chosen_for_the_glibc_that_each_interpreter_has(planned: Planner) -> None:
     jobs = planned(selectors=Selectors(arches=("aarch64",))).jobs
-    words = [job.checks[0].prepare[-1].argv for job in jobs]
+    words = [job.checks[0].prepare[1].argv for job in jobs]
     told = [argv[argv.index("--python-platform") + 1] for argv in words]
     assert told == [f"aarch64-manylinux_2_{minor}" for minor in (31, 36, 40)]
 

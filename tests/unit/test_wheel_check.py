@@ -23,6 +23,9 @@ raise Odd
 """
 
 
+ASKED = {"name": "pkg", "version": "1.0", "home": "pkg-1.0.dist-info"}
+
+
 class Environment:
     """A virtual environment whose packages are written by hand."""
 
@@ -35,9 +38,17 @@ class Environment:
         self.program.parent.mkdir()
         self.program.write_bytes(program())
 
-    def install(self, files: Mapping[str, str], version: str = "1.0") -> None:
-        metadata = f"Metadata-Version: 2.1\nName: pkg\nVersion: {version}\n"
-        for name, text in {**files, "pkg-1.0.dist-info/METADATA": metadata}.items():
+    def install(
+        self,
+        files: Mapping[str, str],
+        *,
+        home: str = "pkg-1.0.dist-info",
+        version: str = "1.0",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        told = {"METADATA": f"Metadata-Version: 2.1\nName: pkg\nVersion: {version}\n"}
+        told |= {"RECORD": "".join(f"{name},,\n" for name in files), **(more or {})}
+        for name, text in {**files, **{f"{home}/{at}": text for at, text in told.items()}}.items():
             path = self.site / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -45,7 +56,7 @@ class Environment:
     def check(
         self, *modules: str, scripts: tuple[str, ...] = (), python: Path | None = None
     ) -> tuple[int, Answer, str]:
-        asked = {"name": "pkg", "version": "1.0", "modules": modules, "scripts": scripts}
+        asked = ASKED | {"modules": modules, "scripts": scripts}
         ended = subprocess.run(
             [python or self.python, self.program],
             input=json.dumps(asked),
@@ -120,7 +131,7 @@ def test_ill_mannered_modules_do_not_spoil_the_answer(shared: Environment, name:
 
 
 def test_a_module_that_ends_the_process_is_named_in_what_it_left(shared: Environment) -> None:
-    asked = {"name": "pkg", "version": "1.0", "modules": ["pkg", "dies"], "scripts": []}
+    asked = ASKED | {"modules": ["pkg", "dies"], "scripts": []}
     ended = subprocess.run(
         [shared.python, shared.program],
         input=json.dumps(asked),
@@ -174,7 +185,7 @@ def test_another_version_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_missing_distribution_is_a_failure(tmp_path: Path) -> None:
     _, found, _ = Environment(tmp_path).check()
-    assert "PackageNotFoundError" in found.reason
+    assert found.reason == "pkg: no version of it is installed in pkg-1.0.dist-info"
 
 
 def test_a_broken_request_is_an_answer_too(shared: Environment) -> None:
@@ -192,7 +203,7 @@ def test_a_broken_request_is_an_answer_too(shared: Environment) -> None:
 
 def test_the_request_may_be_a_file(shared: Environment, tmp_path: Path) -> None:
     path = tmp_path / "request.json"
-    path.write_text('{"name": "pkg", "version": "1.0", "modules": ["pkg"], "scripts": []}')
+    path.write_text(json.dumps(ASKED | {"modules": ["pkg"], "scripts": []}))
     ended = subprocess.run(
         [shared.python, shared.program, path], capture_output=True, text=True, check=True
     )
@@ -214,6 +225,7 @@ def test_a_wheels_request_names_everything_once(tmp_path: Path) -> None:
     assert json.loads(request(read_wheel(make_wheel(tmp_path, spec)))) == {
         "name": "pkg",
         "version": "1.0",
+        "home": "pkg-1.0.dist-info",
         "modules": ["pkg", "top", "pkg._x"],
         "scripts": ["run", "tool"],
     }
@@ -235,10 +247,10 @@ def test_the_program_is_python_3_9_and_needs_nothing_installed() -> None:
     assert imported <= {*sys.stdlib_module_names, "__future__"}
 
 
-def compiled(environment: Environment) -> str:
+def compiled(environment: Environment, *asked: str) -> str:
     program = environment.program.with_name("compile.py")
     program.write_bytes(compile_program())
-    words = (environment.python, "-I", program, environment.site)
+    words = (environment.python, "-I", program, environment.site, *asked)
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
@@ -258,7 +270,7 @@ def test_compiling_adds_bytecode_that_imports_use_and_changes_nothing_else(
     environment = Environment(tmp_path)
     environment.install({"pkg/__init__.py": "", "pkg/part.py": "value = 1\n"})
     before = files(environment)
-    assert compiled(environment) == "compiled 2 of 2 modules\n"
+    assert compiled(environment, "pkg") == "compiled 2 of 2 modules\n"
     after = files(environment)
     assert before.items() <= after.items()
     tag = sys.implementation.cache_tag
@@ -279,7 +291,7 @@ def test_compiling_runs_nothing_and_leaves_what_is_wrong_to_the_check(
         "pkg/raises.py": "open(__file__ + '.ran', 'w')\n1 / 0\n",
     }
     environment.install(parts)
-    assert compiled(environment) == "compiled 2 of 5 modules\n"
+    assert compiled(environment, "pkg") == "compiled 2 of 5 modules\n"
     assert not any(name.endswith(".ran") for name in files(environment))
     assert not any(name.startswith("pkg/__pycache__/warns") for name in files(environment))
     status, found, _ = environment.check("pkg", "pkg.broken", "pkg.raises")
@@ -293,13 +305,50 @@ def test_bytecode_of_the_wheel_stays_and_that_of_another_python_is_not_used(
 ) -> None:
     environment = Environment(tmp_path)
     environment.install({"pkg/__init__.py": "", "pkg/part.py": "value = 1\n"})
-    compiled(environment)
+    compiled(environment, "pkg")
     tag = sys.implementation.cache_tag
     path = environment.site / f"pkg/__pycache__/part.{tag}.pyc"
     path.write_bytes(b"\0\0\r\n" + path.read_bytes()[4:])
     of_another = path.read_bytes()
-    assert compiled(environment) == "compiled 0 of 2 modules\n"
+    assert compiled(environment, "pkg") == "compiled 0 of 2 modules\n"
     assert path.read_bytes() == of_another
     said = loaded(environment)
     assert f"part.{tag}.pyc matches" not in said
     assert "bad magic number in 'pkg.part'" in said
+
+
+DEPENDENCY = {
+    "dep/__init__.py": "",
+    "dep/named.py": "from . import beside\n",
+    "dep/beside.py": "def later():\n    import dep.sub.deep\n",
+    "dep/sub/__init__.py": "",
+    "dep/sub/deep.py": "",
+    "dep/sub/unused.py": "",
+    "dep/unused.py": "",
+    "single.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        pytest.param("Some.Package", {}, id="asked for by name"),
+        pytest.param("other", {"direct_url.json": "{}"}, id="installed from a file"),
+        pytest.param("tested", {}, id="named by an extra of what was installed from a file"),
+    ],
+)
+def test_of_what_came_as_a_dependency_only_what_is_named_is_compiled(
+    tmp_path: Path, asked: str, more: Mapping[str, str]
+) -> None:
+    environment = Environment(tmp_path)
+    environment.install(DEPENDENCY, home="dep-2.0.dist-info")
+    if asked == "tested":
+        extra = "Metadata-Version: 2.1\nRequires-Dist: some-Package>1 ; extra == 'test'\n"
+        told = {"METADATA": extra, "direct_url.json": "{}"}
+        environment.install({}, home="tested-1.0.dist-info", more=told)
+    whole = {"pkg/__init__.py": "from dep.named import beside\n", "pkg/_dynamic.py": ""}
+    environment.install(whole, home="some_package-1.0.dist-info", more=more)
+    assert compiled(environment, asked) == "compiled 7 of 10 modules\n"
+    tag = f".{sys.implementation.cache_tag}.pyc"
+    done = {Path(name).name.removesuffix(tag) for name in files(environment) if tag in name}
+    assert done == {"__init__", "_dynamic", "named", "beside", "deep"}
