@@ -15,14 +15,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from farm.model.errors import UsageError, nearest
 from farm.model.targets import Arch, Interpreter, Mode
 
-Argument = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+_MEANT: dict[str, str] = {}
+"""What a pattern asks for, in words."""
+
+
+def _text(pattern: str, meant: str) -> Any:
+    """Return the constraint of a text that `pattern` has to match; `meant` is a noun for it."""
+    _MEANT[pattern] = meant
+    return Field(pattern=pattern)
+
+
+Argument = Annotated[str, _text(r"^[^\x00]*$", "a text without NUL")]
 Argv = tuple[Argument, ...]
-Variable = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
-"""The name of an environment variable."""
-Feature = Annotated[str, Field(pattern=r"^[^-\s\x00][^\x00]*$")]
-"""A Cargo feature; what begins with a dash would be an option of maturin's."""
-Profile = Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_-]*)?$")]
-Extra = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+Variable = Annotated[str, _text(r"^[^=\x00]+$", "the name of an environment variable")]
+Feature = Annotated[str, _text(r"^[^-\s\x00][^\x00]*$", "the name of a Cargo feature")]
+"""What begins with a dash would be an option of maturin's."""
+Profile = Annotated[str, _text(r"^([A-Za-z0-9_][A-Za-z0-9_-]*)?$", "the name of a Cargo profile")]
+Extra = Annotated[str, _text(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", "the name of an extra")]
 Flag = Annotated[bool, Field(strict=True)]
 
 _OWN_OPTIONS = frozenset(
@@ -128,10 +137,10 @@ class Limits(_Table):
     """Deadline of one build."""
     check_minutes: Annotated[float, Field(gt=0, le=_MOST, strict=True)] = 30
     """Deadline of one check."""
-    keep_gib: Annotated[float, Field(ge=0)] = 20
+    keep_gib: Annotated[float, Field(ge=0, strict=True)] = 20
     """What failed jobs that are kept, to be entered by farm shell, may hold in GiB; the oldest
     go first."""
-    cache_gib: Annotated[float, Field(ge=0)] = 20
+    cache_gib: Annotated[float, Field(ge=0, strict=True)] = 20
     """What the builds of all projects may leave on the engine for the next ones, in GiB; what was
     used longest ago goes first."""
 
@@ -143,7 +152,11 @@ def _address(text: str) -> str:
     return text
 
 
-Address = Annotated[str, Field(pattern=r"^(https?://[^\s\[\]\"'<>|]+)?$"), AfterValidator(_address)]
+Address = Annotated[
+    str,
+    _text(r"^(https?://[^\s\[\]\"'<>|]+)?$", "an address such as http://mirror.example/debian"),
+    AfterValidator(_address),
+]
 """Of an archive, as it stands in a sources.list."""
 
 
@@ -159,7 +172,7 @@ class Archive(_Table):
     keyring: Argument = ""
     """A file with the keys that the mirror is signed with, from the project's directory; empty is
     Debian's own."""
-    toolchain: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = ""
+    toolchain: Annotated[str, _text(r"^[a-z0-9-]*$", "the name of a suite")] = ""
     """The suite that the compiler must be of; empty is the first that can be had."""
 
 
@@ -231,11 +244,28 @@ def read_settings(table: dict[str, Any], where: str) -> Settings:
     return settings
 
 
+_KINDS = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "tuple_type": "an array",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+}
+"""What TOML calls the values that pydantic wants, by its kinds of errors."""
+
+
 def _fault(error: dict[str, Any]) -> str:
     path = [str(part) for part in error["loc"]]
     dotted = ".".join(path)
-    if error["type"] != "extra_forbidden":
-        text = error["msg"].removeprefix("Value error, ")
+    kind = error["type"]
+    if kind in _KINDS:
+        return f"{dotted}: must be {_KINDS[kind]}"
+    if kind == "string_pattern_mismatch":
+        return f"{dotted}: {error['input'][:_SHOWN]!r} is not {_MEANT[error['ctx']['pattern']]}"
+    if kind != "extra_forbidden":
+        text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         return f"{dotted}: {text[:1].lower()}{text[1:]}"
     table: type[BaseModel] = Settings
     for part in path[:-1]:

@@ -29,7 +29,19 @@ def test_an_empty_table_is_all_defaults() -> None:
         ({"python": ["3.x"]}, "'3.x' is no Python"),
         ({"smoke": {"excuse": ["later"]}}, "'later' is no Python"),
         ({"limits": {"cpus": -1}}, "limits.cpus"),
-        ({"mode": "cross-compile"}, "mode"),
+        ({"mode": "cross-compile"}, "mode: must be 'hybrid' or 'emulated'"),
+        ({"archive": "x"}, "archive: must be a table"),
+        ({"environment": ["x"]}, "environment: must be a table"),
+        ({"arch": "all"}, "arch: must be an array"),
+        ({"python": [3.1]}, "python.0: must be a string"),
+        ({"strip": "yes"}, "strip: must be true or false"),
+        ({"limits": {"pids": 1.5}}, "limits.pids: must be a whole number"),
+        ({"limits": {"keep-gib": "1"}}, "limits.keep-gib: must be a number"),
+        ({"features": ["-x"]}, "features.0: '-x' is not the name of a Cargo feature"),
+        (
+            {"archive": {"mirror": "mirror.example"}},
+            "archive.mirror: 'mirror.example' is not an address such as http://mirror.example/debian",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(table: dict[str, Any], words: str) -> None:
