@@ -103,7 +103,10 @@ def _versions(report: Report) -> Iterator[tuple[str, str]]:
     for arch, version in report.emulation.items():
         yield f"QEMU for {_text(arch)}", _code(version)
     for name, facts in report.images.items():
-        yield f"image {_code(name)}", _code(facts.get("id", ""))
+        told = _code(facts.get("id", ""))
+        if instead := facts.get("instead", ""):
+            told += f"; {_text(plain(instead))}"
+        yield f"image {_code(name)}", told
     yield "engine", _text(" ".join(report.engine.get(key, "") for key in ("version", "arch")))
     yield "source, sha256", _code(report.source)
 

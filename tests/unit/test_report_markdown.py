@@ -84,9 +84,11 @@ def test_wheels_are_a_table() -> None:
 
 
 def test_versions_are_a_table() -> None:
+    why = "forky, not trixie-backports: rustc is 1.97.1 for amd64"
+    versions = {"rustc": "1.96.1", "maturin": "1.16.0"}
     images = {
-        "builder-x86_64": {"id": "sha256:ab", "rustc": "1.96.1", "maturin": "1.16.0"},
-        "builder-aarch64": {"id": "sha256:cd", "rustc": "1.96.1", "maturin": "1.16.0"},
+        "builder-x86_64": {"id": "sha256:ab", "instead": why, **versions},
+        "builder-aarch64": {"id": "sha256:cd", **versions},
     }
     job = result("a", Status.SKIPPED, linker="zig 0.17.1, glibc 2.28")
     rows = page(ended(job, images=images, emulation={"aarch64": "11.1.3"}, farm="0.1")).rows
@@ -95,6 +97,7 @@ def test_versions_are_a_table() -> None:
     assert found["linker"] == "zig 0.17.1, glibc 2.28"
     assert found["QEMU for aarch64"] == "11.1.3"
     assert found["image builder-aarch64"] == "sha256:cd"
+    assert found["image builder-x86_64"] == f"sha256:ab; {why}"
 
 
 def test_a_failure_has_its_reason_and_the_end_of_its_log_folded() -> None:
@@ -118,7 +121,7 @@ def test_nothing_from_outside_becomes_markup() -> None:
     odd = {
         "project": HOSTILE,
         "version": HOSTILE,
-        "images": {HOSTILE: {"id": HOSTILE, "rustc": HOSTILE}},
+        "images": {HOSTILE: {"id": HOSTILE, "rustc": HOSTILE, "instead": HOSTILE}},
         "emulation": {HOSTILE: HOSTILE},
         "engine": {"version": HOSTILE},
         "left_out": (HOSTILE,),
