@@ -31,7 +31,7 @@ from types import CodeType
 
 CPU_SECONDS = 300
 """After so many the process is ended: what it has to compile is not to be trusted."""
-_MAGIC = 16
+_HEADER = 16
 """Bytes of a file of bytecode before the code (PEP 552)."""
 _OF_AN_EXTRA = re.compile(r"^Requires-Dist: *([\w.-]+).*;.*\bextra *==", re.MULTILINE)
 
@@ -102,17 +102,19 @@ def _named(code: CodeType, package: str, modules: dict[str, Path]) -> Iterator[s
     An import statement leaves its names in the code; so does every other use of a name. To take
     one for the other costs a module that is compiled in vain.
     """
-    parts = package.split(".")
-    bases = ["", *(".".join(parts[:end]) + "." for end in range(1, len(parts) + 1))]
+    bases = ["", *(f"{above}." for above in _with_parents(package))]
     found = {base + name for base in bases for name in code.co_names} & modules.keys()
     found |= {f"{one}.{name}" for one in found for name in code.co_names} & modules.keys()
-    for name in found:
-        yield from ({name} | {name[: dot.start()] for dot in re.finditer(r"\.", name)}) & set(
-            modules
-        )
+    yield from {above for name in found for above in _with_parents(name)} & modules.keys()
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _named(constant, package, modules)
+
+
+def _with_parents(name: str) -> list[str]:
+    """Return a module's name after those of the packages that it is in."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _compile(source: Path) -> CodeType | None:
@@ -125,7 +127,7 @@ def _compile(source: Path) -> CodeType | None:
         py_compile.compile(str(source), compiled, doraise=True, invalidation_mode=mode)
     except Exception:  # noqa: BLE001  (what a source may bring about: the check itself tells)
         return None
-    code = marshal.loads(Path(compiled).read_bytes()[_MAGIC:])  # noqa: S302 - written just now
+    code = marshal.loads(Path(compiled).read_bytes()[_HEADER:])  # noqa: S302 - written just now
     return code if isinstance(code, CodeType) else None
 
 
