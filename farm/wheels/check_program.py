@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -105,12 +106,14 @@ def check_script(name: str) -> dict[str, Any]:
 def check_version(name: str, expected: str, home: str) -> dict[str, Any]:
     """Say whether METADATA in `home`, where an installer leaves it, tells the version `expected`.
 
-    `importlib.metadata` would tell as well, after as long as all else here takes under emulation.
+    `importlib.metadata` tells it too, but under emulation its import takes as long as all else here.
     """
     try:
         path = next(p for p in (Path(d, home, "METADATA") for d in sys.path) if p.is_file())
         headers = path.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
-        found = next(line[8:].strip() for line in headers if line.lower().startswith("version:"))
+        found = next(
+            h.partition(":")[2].strip() for h in headers if h.lower().startswith("version:")
+        )
     except StopIteration:
         return {"name": name, "ok": False, "error": f"no version of it is installed in {home}"}
     except (OSError, ValueError) as error:
@@ -149,8 +152,6 @@ def _is_inside(place: str) -> bool:
 
 def _failure(error: BaseException) -> dict[str, str]:
     try:
-        import traceback  # noqa: PLC0415  (what goes well does without)
-
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         last = traceback.format_exception_only(type(error), error)[-1].strip()
     except BaseException:  # noqa: BLE001  (an exception whose own __str__ raises)

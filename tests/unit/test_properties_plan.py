@@ -133,7 +133,7 @@ def test_every_plan_is_explicit(
                 require_explicit(build, network=chosen.network)
         for check in job.checks:
             assert check.interpreter in available
-            assert not any(command.network for command in check.run)
+            assert not any(command.network for command in (*check.prepare[2:], *check.run))
             assert {command.arch for command in check.run} == {job.target.arch}
             native = engine if check.interpreter in available else job.target.arch
             assert {command.arch for command in check.prepare} == {native}
