@@ -106,7 +106,7 @@ def check_script(name: str) -> dict[str, Any]:
 def check_version(name: str, expected: str, home: str) -> dict[str, Any]:
     """Say whether METADATA in `home`, where an installer leaves it, tells the version `expected`.
 
-    `importlib.metadata` tells it too, but under emulation its import takes as long as all else here.
+    `importlib.metadata` tells it too, but to import it takes as long as all else here, emulated.
     """
     try:
         path = next(p for p in (Path(d, home, "METADATA") for d in sys.path) if p.is_file())
